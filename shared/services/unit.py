@@ -91,7 +91,7 @@ class Unit:
             )
         return found
 
-    async def list[T: Entity](self, kind: type[T], *, after: str = "", limit: int = 100) -> list[T]:
+    async def children[T: Entity](self, kind: type[T], *, after: str = "", limit: int = 100) -> list[T]:
         """The entities of a kind in this root, by id. Their etags are remembered."""
         prefix = kind.__record__.document("")
         documents = await self._partition.scan(prefix, after=prefix + after if after else "", limit=limit)
