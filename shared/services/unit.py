@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.canonical import digest
@@ -61,6 +61,7 @@ class Unit:
         self._once = once
         self._seen: dict[str, Document | None] = {}
         self._writes: dict[str, Write] = {}
+        self._pending: dict[str, Entity | None] = {}
         self._events: list[Event] = []
         self._audit: list[dict[str, Any]] = []
 
@@ -72,7 +73,10 @@ class Unit:
             self._seen.update({name: found.get(name) for name in wanted})
 
     async def find[T: Entity](self, kind: type[T], entity_id: str) -> T | None:
+        """The entity as this turn has it: with what the turn itself has changed."""
         name = kind.__record__.document(entity_id)
+        if name in self._pending:
+            return cast(T | None, self._pending[name])
         await self.load(name)
         document = self._seen[name]
         return None if document is None else self._codec.decode(kind, document.body)
@@ -82,13 +86,7 @@ class Unit:
         found = await self.find(kind, entity_id)
         if found is None:
             raise missing(kind)
-        if revision is not None and found.revision != revision:
-            noun = kind.__record__.kind
-            raise StaleRevision(
-                f"This {noun} is at revision {found.revision}, not {revision};"
-                " read it again and decide anew.",
-                revision=found.revision,
-            )
+        require_revision(found, revision)
         return found
 
     async def children[T: Entity](self, kind: type[T], *, after: str = "", limit: int = 100) -> list[T]:
@@ -124,16 +122,15 @@ class Unit:
         entry."""
         record = entity.__record__
         name = record.document(entity.id)
-        saved: T = replace(entity, revision=entity.revision + 1)  # type: ignore[type-var]
         seen = self._seen.get(name)
-        earlier = self._writes.get(name)
-        if earlier is not None:
-            saved = replace(saved, revision=entity.revision)  # type: ignore[type-var]
+        revision = 1 if seen is None else seen.body["revision"] + 1
+        saved: T = replace(entity, revision=revision)  # type: ignore[type-var]
         body = self._codec.encode(saved)
         if seen is None:
             self._writes[name] = Write("create", name, record.kind, body)
         else:
             self._writes[name] = Write("replace", name, record.kind, body, etag=seen.etag)
+        self._pending[name] = saved
         return saved
 
     def remove(self, entity: Entity) -> None:
@@ -142,6 +139,7 @@ class Unit:
         if seen is None:
             raise missing(type(entity))
         self._writes[name] = Write("delete", name, entity.__record__.kind, etag=seen.etag)
+        self._pending[name] = None
 
     def emit(self, *events: Event) -> None:
         self._events.extend(events)
@@ -222,6 +220,16 @@ class Unit:
         return writes
 
 
+def require_revision(entity: Entity, revision: int | None) -> None:
+    """StaleRevision when the caller decided on another revision than the current one (If-Match)."""
+    if revision is not None and entity.revision != revision:
+        noun = entity.__record__.kind.replace("-", " ")
+        raise StaleRevision(
+            f"This {noun} is at revision {entity.revision}, not {revision}; read it again and decide anew.",
+            revision=entity.revision,
+        )
+
+
 def missing(kind: type[Entity]) -> NotFound:
     noun = kind.__record__.kind.replace("-", " ")
     return NotFound(f"There is no such {noun}.")
@@ -266,6 +274,16 @@ class Units:
             return result
         raise Conflict("Others keep changing this at the same moment; try again shortly.") from lost
 
+    async def replay(self, actor: Actor, root: Root, once: Once | None) -> None:
+        """Raise AlreadyDone when the request was answered before: for verbs whose first step is outside
+        the store."""
+        if once is None:
+            return
+        found = await self.store.open(actor.tenant).partition(root).read([once.document])
+        if once.document in found:
+            once.check(found[once.document].body)
+            raise AlreadyDone(found[once.document].body)
+
     async def find[T: Entity](self, actor: Actor, kind: type[T], entity_id: str) -> T | None:
         """One point read."""
         record = kind.__record__
@@ -289,4 +307,4 @@ class Units:
         return Page(items, (shown[-1].body[query.order], items[-1].id) if more else None)
 
 
-__all__ = ["AlreadyDone", "AlreadyExists", "Page", "Turn", "Unit", "Units", "missing"]
+__all__ = ["AlreadyDone", "AlreadyExists", "Page", "Turn", "Unit", "Units", "missing", "require_revision"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, dataclass_transform
+from typing import ClassVar, dataclass_transform
 
 from shared.domain.kernel.ids import Root, root_of
 
@@ -23,30 +23,33 @@ class RecordKind:
         return root_of(self.root, entity_id)
 
 
-class Entity(Protocol):
-    """A stored dataclass. `revision` counts its saved changes from 1 and is what an ETag says."""
+class Entity:
+    """What every record class inherits: `@record("branch", root="repository") class Branch(Entity): ...`.
 
+    `revision` counts the saved changes from 1 and is what an ETag says.
+    """
+
+    __slots__ = ()
     __record__: ClassVar[RecordKind]
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def revision(self) -> int: ...
+    id: str
+    revision: int
 
 
 REGISTRY: dict[str, type[Entity]] = {}
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
-def record[T](kind: str, *, root: str, schema: int = 1) -> Callable[[type[T]], type[T]]:
+def record[T: Entity](kind: str, *, root: str, schema: int = 1) -> Callable[[type[T]], type[T]]:
     """Make a class a frozen, keyword-only dataclass stored as `kind` in the partition of its `root`."""
 
     def register(cls: type[T]) -> type[T]:
+        if not issubclass(cls, Entity):
+            raise TypeError(f"{cls.__name__} has to inherit Entity to be a record")
         made = dataclass(frozen=True, slots=True, kw_only=True)(cls)
-        made.__record__ = RecordKind(kind, root, schema)  # type: ignore[attr-defined]
+        made.__record__ = RecordKind(kind, root, schema)
         if kind in REGISTRY:
             raise TypeError(f"two records are called {kind}")
-        REGISTRY[kind] = made  # type: ignore[assignment]
+        REGISTRY[kind] = made
         return made
 
     return register

@@ -1,0 +1,193 @@
+"""Repositories, branches, commits and pull requests: what we record of what a source host holds."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from shared.domain.kernel.record import Entity, record
+
+
+class Provider(StrEnum):
+    EMBEDDED = "Embedded"
+    GITHUB = "GitHub"
+    AZURE_DEVOPS = "AzureDevOps"
+
+
+class Visibility(StrEnum):
+    PRIVATE = "private"
+    INTERNAL = "internal"
+    PUBLIC = "public"
+
+
+class RepositoryStatus(StrEnum):
+    REQUESTED = "requested"
+    PROVISIONING = "provisioning"
+    PROVISIONED = "provisioned"
+    FAILED = "failed"
+    ARCHIVED = "archived"
+
+
+class BranchStatus(StrEnum):
+    CREATED = "created"
+    MERGED = "merged"
+    DELETED = "deleted"
+
+
+class PullRequestStatus(StrEnum):
+    OPEN = "open"
+    BLOCKED = "blocked"
+    MERGED = "merged"
+    ABANDONED = "abandoned"
+
+
+class PolicyEvaluation(StrEnum):
+    PENDING = "pending"
+    PASSED = "passed"
+    FAILED = "failed"
+    WAIVED = "waived"
+
+
+class CheckStatus(StrEnum):
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@record("repository", root="repository")
+class Repository(Entity):
+    """`full_name` (`project/name` on the embedded host) is unique in the tenant: the id derives from it."""
+
+    id: str
+    tenant: str
+    project: str
+    name: str
+    provider: Provider
+    default_branch: str
+    visibility: Visibility
+    status: RepositoryStatus
+    remote_url: str
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+    module: str | None = None
+    requested_as: str | None = None
+    """The request that asked for it, so that its retry adopts what a crash left half made."""
+    failure: str | None = None
+    revision: int = 0
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.project}/{self.name}"
+
+
+@record("branch", root="repository")
+class Branch(Entity):
+    id: str
+    tenant: str
+    repository: str
+    name: str
+    head: str
+    from_commit: str
+    is_protected: bool
+    status: BranchStatus
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+    revision: int = 0
+
+
+@record("commit", root="repository")
+class Commit(Entity):
+    """Append-only. `artifact` is the lineage: what the content was made from."""
+
+    id: str
+    tenant: str
+    repository: str
+    branch: str
+    sha: str
+    tree: str
+    message: str
+    author: str
+    recorded_by: str
+    committed_at: datetime
+    artifact: str | None = None
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One verdict on the source branch's head. `run` is the pipeline run that gives it."""
+
+    name: str
+    status: CheckStatus
+    required: bool = True
+    detail: str = ""
+    run: str | None = None
+
+
+@record("pull-request", root="repository")
+class PullRequest(Entity):
+    """`source_sha` is the head that checks and policy speak about; a new push resets both."""
+
+    id: str
+    tenant: str
+    project: str
+    repository: str
+    number: int
+    title: str
+    description: str
+    source_branch: str
+    target_branch: str
+    source_sha: str
+    status: PullRequestStatus
+    policy_evaluation: PolicyEvaluation
+    checks: tuple[Check, ...]
+    reviewers: tuple[str, ...]
+    opened_by: str
+    created_at: datetime
+    updated_at: datetime
+    merge_commit: str | None = None
+    merged_by: str | None = None
+    merged_at: datetime | None = None
+    merged_as: str | None = None
+    """The request that merged it, so that its retry is answered as the first time."""
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPullRequest:
+    """A row of the index: which pull request is open between which branches."""
+
+    id: str
+    number: int
+    source_branch: str
+    target_branch: str
+
+
+@record("pull-request-index", root="repository")
+class PullRequestIndex(Entity):
+    """Numbers without gaps and one open pull request per branch pair, decided in the repository's own
+    batch."""
+
+    id: str
+    tenant: str
+    repository: str
+    last_number: int = 0
+    open: tuple[OpenPullRequest, ...] = ()
+    revision: int = 0
+
+
+@record("artifact", root="artifact")
+class Artifact(Entity):
+    """An uploaded bundle that commits take their content from. Immutable: its name means one content."""
+
+    id: str
+    tenant: str
+    name: str
+    digest: str
+    size: int
+    files: int
+    content_type: str
+    created_by: str
+    created_at: datetime
+    revision: int = 0

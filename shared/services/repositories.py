@@ -1,0 +1,135 @@
+"""Repositories: provisioned on a source host, found by a name that is unique in the tenant."""
+
+from dataclasses import dataclass
+
+from shared.domain.kernel.actor import Actor
+from shared.domain.kernel.ids import child_id, root_id
+from shared.domain.source.errors import RepositoryExists
+from shared.domain.source.lifecycle import (
+    check_branch_name,
+    complete_repository,
+    new_branch,
+    request_repository,
+)
+from shared.domain.source.model import (
+    Branch,
+    Provider,
+    Repository,
+    RepositoryStatus,
+    Visibility,
+)
+from shared.ports.source_host import Signature, SourceHost
+from shared.ports.store import Query
+from shared.services.branches import commit_of, place_of
+from shared.services.once import Once
+from shared.services.unit import Page, Unit, Units
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryDraft:
+    project: str
+    name: str
+    provider: Provider = Provider.EMBEDDED
+    default_branch: str = "main"
+    visibility: Visibility = Visibility.PRIVATE
+    module: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Repositories:
+    units: Units
+    host: SourceHost
+    base_url: str
+
+    async def provision(self, actor: Actor, draft: RepositoryDraft, once: Once | None) -> Repository:
+        """Record the wish, make the repository on its host, record that it is there.
+
+        Dying between the steps loses nothing: a retry with the same key and the worker both go on from there.
+        """
+        check_branch_name(draft.default_branch, "defaultBranch")
+        repository_id = root_id("repository", actor.tenant, f"{draft.project}/{draft.name}")
+        root = Repository.__record__.root_of(repository_id)
+        await self.units.replay(actor, root, once)
+
+        async def request(unit: Unit) -> None:
+            existing = await unit.find(Repository, repository_id)
+            if existing is None:
+                unit.apply(request_repository(self._wanted(draft, repository_id, once, unit)))
+            elif once is None or existing.requested_as != once.seed:
+                raise RepositoryExists(
+                    f"The project {draft.project} has a repository {draft.name}; choose another name.",
+                    repositoryId=f"repo-{repository_id}",
+                )
+
+        await self.units.run(actor, root, request)
+        return await self.complete(actor, repository_id, once)
+
+    async def complete(self, actor: Actor, repository_id: str, once: Once | None = None) -> Repository:
+        """Make the repository on its host, again if need be, and record that it is provisioned."""
+        wanted = await self.units.get(actor, Repository, repository_id)
+        place = place_of(wanted)
+        author = Signature("Slipway", f"slipway@{wanted.tenant}.slipway", wanted.created_at)
+        readme = f"# {wanted.name}\n"
+        first = await self.host.create(
+            place, default_branch=wanted.default_branch, author=author, readme=readme
+        )
+        info = await self.host.info(place, first)
+
+        async def turn(unit: Unit) -> Repository:
+            repository = await unit.get(Repository, repository_id)
+            if repository.status is not RepositoryStatus.PROVISIONING:
+                return repository
+            done = unit.apply(complete_repository(repository, unit.now))
+            branch = await unit.find(Branch, child_id(repository_id, "branch", wanted.default_branch))
+            if branch is None:
+                by = repository.created_by
+                unit.apply(new_branch(done, None, wanted.default_branch, first, by=by, at=unit.now))
+                unit.put(commit_of(done, wanted.default_branch, info, by))
+            return done
+
+        return await self.units.run(actor, Repository.__record__.root_of(repository_id), turn, once)
+
+    async def get(self, actor: Actor, repository_id: str) -> Repository:
+        return await self.units.get(actor, Repository, repository_id)
+
+    async def find_named(self, actor: Actor, project: str, name: str) -> Repository | None:
+        """By its name on the embedded host: one point read."""
+        return await self.units.find(
+            actor, Repository, root_id("repository", actor.tenant, f"{project}/{name}")
+        )
+
+    async def list(self, actor: Actor, query: Query) -> Page[Repository]:
+        return await self.units.list(actor, Repository, query)
+
+    async def ensure_system_repository(self, actor: Actor, project: str, name: str) -> Repository:
+        """A repository that the platform itself keeps, such as the desired state of the environments."""
+        found = await self.find_named(actor, project, name)
+        if found is not None and found.status is RepositoryStatus.PROVISIONED:
+            return found
+        if found is not None:
+            return await self.complete(actor, found.id)
+        try:
+            return await self.provision(actor, RepositoryDraft(project=project, name=name), None)
+        except RepositoryExists:
+            return await self.complete(actor, root_id("repository", actor.tenant, f"{project}/{name}"))
+
+    def _wanted(
+        self, draft: RepositoryDraft, repository_id: str, once: Once | None, unit: Unit
+    ) -> Repository:
+        tenant = unit.actor.tenant
+        return Repository(
+            id=repository_id,
+            tenant=tenant,
+            project=draft.project,
+            name=draft.name,
+            module=draft.module,
+            provider=draft.provider,
+            default_branch=draft.default_branch,
+            visibility=draft.visibility,
+            status=RepositoryStatus.REQUESTED,
+            remote_url=f"{self.base_url}/git/{tenant}/{draft.project}/{draft.name}.git",
+            created_by=unit.actor.subject,
+            created_at=unit.now,
+            updated_at=unit.now,
+            requested_as=once.seed if once else None,
+        )
