@@ -20,6 +20,8 @@ RUNS = "runs"
 PROMOTIONS = "promotions"
 DEPLOYMENTS = "deployments"
 GITOPS = "gitops"
+PARKED = "parked"
+"""Holds what no worker could handle, with the reason, until an operator redrives it. Nothing consumes it."""
 QUEUES = (SOURCE, CHECKS, RUNS, PROMOTIONS, DEPLOYMENTS, GITOPS)
 
 # Event or command type -> the queues whose worker acts on it. Types without a row are facts for subscribers.
@@ -34,6 +36,8 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "DeploymentRequested": (DEPLOYMENTS,),
     "DeploymentPromoted": (PROMOTIONS,),
     "ReconcileRequested": (GITOPS,),
+    "RunOverdue": (RUNS,),
+    "MessageParked": (PARKED,),
 }
 
 INDEXES: tuple[Index, ...] = (

@@ -5,7 +5,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from shared.domain.kernel.errors import Transient
+
 MAX_DELIVERY_COUNT = 3
+
+
+class LockLost(Transient):
+    """The lock has passed to another receiver, or the message is settled already. Drop it: it comes again."""
+
+    code = "lock_lost"
 
 
 @dataclass(frozen=True, slots=True)

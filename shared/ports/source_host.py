@@ -198,3 +198,9 @@ class SourceHost(Protocol):
 
     async def acknowledge(self, update: RefUpdate) -> None:
         """The move is recorded; forget it. Twice is fine."""
+
+    async def settle(self, place: Place, branch: str, new: str | None) -> None:
+        """Acknowledge every pending move of this branch to this sha (None: its deletion). Twice is fine.
+
+        For callers of commit, merge, create_branch and delete_branch, who know what moved and hold no token.
+        """

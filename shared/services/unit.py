@@ -304,7 +304,7 @@ class Units:
         shown = documents[: query.limit]
         items = tuple(self.codec.decode(kind, document.body) for document in shown)
         more = len(documents) > query.limit
-        return Page(items, (shown[-1].body[query.order], items[-1].id) if more else None)
+        return Page(items, (shown[-1].body[query.order], shown[-1].id) if more else None)
 
 
 __all__ = ["AlreadyDone", "AlreadyExists", "Page", "Turn", "Unit", "Units", "missing", "require_revision"]

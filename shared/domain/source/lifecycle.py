@@ -253,6 +253,9 @@ def record_check(
     """
     if sha != pull_request.source_sha or pull_request.status in PULL_REQUEST.terminal:
         return None
+    settled = {known.name for known in pull_request.checks if known.status is not CheckStatus.PENDING}
+    if check.status is CheckStatus.PENDING and check.name in settled:
+        return None
     checks = tuple(check if known.name == check.name else known for known in pull_request.checks)
     required = [known for known in checks if known.required and known.name != POLICY_GATE]
     if any(known.status is CheckStatus.FAILED for known in required):

@@ -1,0 +1,93 @@
+"""Repositories with their branches and commits, and the artifacts that commits take content from."""
+
+from functions.api.devops.models_source import (
+    ArtifactName,
+    ArtifactView,
+    AuthorCommit,
+    BranchView,
+    CommitQuery,
+    CommitView,
+    CreateBranch,
+    ProvisionRepository,
+    RepositoryId,
+    RepositoryQuery,
+    RepositoryView,
+)
+from functions.api.devops.surface import devops
+from functions.http.endpoint import Call
+from functions.http.fields import Query
+from shared.domain.source.model import Artifact, Branch, Commit, Repository
+from shared.ports import store
+from shared.services.unit import Page
+
+WRITE, READ = "devops.repositories.write", "devops.repositories.read"
+BUNDLES = ("application/zip", "application/gzip", "application/x-gzip", "application/x-tar+gzip")
+
+
+@devops.post("/repositories", scope=WRITE, returns=RepositoryView, status=201, location="/repositories/{id}")
+async def provision_repository(call: Call, body: ProvisionRepository) -> Repository:
+    """Provision a repository."""
+    return await call.app.repositories.provision(call.actor, body.draft(), call.once)
+
+
+@devops.get("/repositories/{repositoryId}", scope=READ, returns=RepositoryView)
+async def get_repository(call: Call, repository_id: RepositoryId) -> Repository:
+    """Retrieve a repository."""
+    return await call.app.repositories.get(call.actor, repository_id)
+
+
+@devops.get("/repositories", scope=READ, returns=RepositoryView)
+async def list_repositories(call: Call, query: RepositoryQuery) -> Page[Repository]:
+    """List repositories, newest first; of one project when `projectId` is given."""
+    where: dict[str, str | int | bool] = {} if query.project_id is None else {"project": query.project_id}
+    wanted = store.Query("repository", where, "created_at", True, query.after(), query.limit)
+    return await call.app.repositories.list(call.actor, wanted)
+
+
+@devops.post("/repositories/{repositoryId}/branches", scope=WRITE, returns=BranchView, status=201)
+async def create_branch(call: Call, repository_id: RepositoryId, body: CreateBranch) -> Branch:
+    """Create a branch."""
+    return await call.app.branches.create(call.actor, repository_id, body.name, body.from_branch, call.once)
+
+
+@devops.get("/repositories/{repositoryId}/branches", scope=READ, returns=BranchView)
+async def list_branches(call: Call, repository_id: RepositoryId, query: Query) -> Page[Branch]:
+    """List the branches of a repository by name."""
+    where: dict[str, str | int | bool] = {"repository": repository_id}
+    wanted = store.Query("branch", where, "name", False, query.after(), query.limit)
+    return await call.app.branches.list(call.actor, repository_id, wanted)
+
+
+@devops.post("/repositories/{repositoryId}/commits", scope=WRITE, returns=CommitView, status=201)
+async def author_commit(call: Call, repository_id: RepositoryId, body: AuthorCommit) -> Commit:
+    """Author a commit on an unprotected branch."""
+    return await call.app.commits.author(call.actor, repository_id, body.draft(), call.once)
+
+
+@devops.get("/repositories/{repositoryId}/commits", scope=READ, returns=CommitView)
+async def list_commits(call: Call, repository_id: RepositoryId, query: CommitQuery) -> Page[Commit]:
+    """List recorded commits, newest first; of one branch when `branch` is given."""
+    where: dict[str, str | int | bool] = {"repository": repository_id}
+    if query.branch is not None:
+        where["branch"] = query.branch
+    wanted = store.Query("commit", where, "committed_at", True, query.after(), query.limit)
+    return await call.app.branches.commits(call.actor, repository_id, wanted)
+
+
+@devops.put(
+    "/artifacts/{artifactId}",
+    scope="devops.artifacts.write",
+    returns=ArtifactView,
+    status=201,
+    consumes=BUNDLES,
+)
+async def upload_artifact(call: Call, artifact_id: ArtifactName, body: bytes) -> Artifact:
+    """Upload a bundle (zip or tar.gz) whose files commits may name."""
+    content_type = call.request.headers["content-type"]
+    return await call.app.artifacts.upload(call.actor, artifact_id, body, content_type, call.once)
+
+
+@devops.get("/artifacts/{artifactId}", scope="devops.artifacts.read", returns=ArtifactView)
+async def get_artifact(call: Call, artifact_id: ArtifactName) -> Artifact:
+    """Retrieve what is known of an uploaded bundle."""
+    return await call.app.artifacts.get(call.actor, artifact_id)

@@ -1,0 +1,83 @@
+"""The relay: the change feed carries outbox documents to Service Bus. The only room that sends.
+
+It may see a document twice and a batch again after a failure: MessageId is the event's id, and the bus
+drops repeats.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import azure.functions as func
+
+from shared.domain.kernel.events import SCHEMA_VERSION
+from shared.names import COSMOS, DATABASE, DOCUMENTS, LEASES, ROUTES
+from shared.ports.bus import Message, Sender
+
+if TYPE_CHECKING:
+    from shared.app import App
+
+_ROUTING = ("session", "notBefore")
+
+
+def register(app: func.FunctionApp, get_app: "Callable[[], App]") -> None:
+    async def outbox_relay(documents: func.DocumentList) -> None:
+        await relay([dict(document) for document in documents], get_app().bus)
+
+    trigger = app.cosmos_db_trigger(
+        arg_name="documents",
+        connection=COSMOS,
+        database_name=DATABASE,
+        container_name=DOCUMENTS,
+        lease_container_name=LEASES,
+        create_lease_container_if_not_exists=False,
+        max_items_per_invocation=100,
+    )
+    # A failed send must hold the lease and come again, never skip the batch.
+    retry = app.retry(
+        strategy="exponential_backoff",
+        max_retry_count="-1",
+        minimum_interval="00:00:01",
+        maximum_interval="00:01:00",
+    )
+    app.function_name("outbox_relay")(trigger(retry(outbox_relay)))
+
+
+async def relay(documents: Iterable[Mapping[str, Any]], sender: Sender) -> int:
+    """Send every outbox document to the queues of its type, in the order of the feed; returns how many
+    were sent."""
+    batches: dict[str, list[Message]] = {}
+    for document in documents:
+        if document["kind"] == "outbox":
+            message = to_message(document["body"])
+            for queue in ROUTES.get(message.subject, ()):
+                batches.setdefault(queue, []).append(message)
+    for queue, messages in batches.items():
+        await sender.send(queue, messages)
+    return sum(len(messages) for messages in batches.values())
+
+
+def to_message(body: Mapping[str, Any]) -> Message:
+    """An outbox document's body as the message it becomes: the envelope, and properties to filter by."""
+    envelope = {name: value for name, value in body.items() if name not in _ROUTING and value is not None}
+    properties = {
+        "cs-event-type": body["eventType"],
+        "cs-event-id": body["eventId"],
+        "cs-tenant-id": body["tenantId"],
+        "cs-trace-id": body["traceId"],
+        "cs-correlation-id": body["correlationId"],
+        "cs-schema-version": SCHEMA_VERSION,
+        "content-type": "application/json",
+    }
+    if body.get("causationId"):
+        properties["cs-causation-id"] = body["causationId"]
+    due = body.get("notBefore")
+    return Message(
+        message_id=body["eventId"],
+        body=json.dumps(envelope, separators=(",", ":")).encode(),
+        subject=body["eventType"],
+        session_id=f"{body['tenantId']}/{body['session']}",
+        properties=properties,
+        not_before=datetime.fromisoformat(due) if due else None,
+    )

@@ -1,0 +1,39 @@
+"""Timers: what has to happen although nobody asks."""
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import azure.functions as func
+
+from shared.domain.kernel.errors import DeliveryError
+
+if TYPE_CHECKING:
+    from shared.app import App
+
+log = logging.getLogger("slipway.timers")
+
+
+def register(app: func.FunctionApp, get_app: "Callable[[], App]") -> None:
+    async def source_sweep(timer: func.TimerRequest) -> None:
+        await sweep_source(get_app())
+
+    trigger = app.timer_trigger(arg_name="timer", schedule="*/10 * * * * *", run_on_startup=True)
+    app.function_name("source_sweep")(trigger(source_sweep))
+
+
+async def sweep_source(app: "App") -> int:
+    """Record the ref moves whose recording was lost (the process died, the store was away); returns how many.
+
+    One that cannot be recorded stays in the host's journal, is named in the log, and does not stop the
+    others.
+    """
+    recorded = 0
+    for update in await app.source_host.pending():
+        try:
+            await app.branches.record_update(update)
+            recorded += 1
+        except DeliveryError as error:
+            facts = {"tenant": update.place.tenant, "branch": update.branch, "code": error.code}
+            log.warning("a moved branch could not be recorded yet: %s", error.message, extra=facts)
+    return recorded

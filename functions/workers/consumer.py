@@ -1,0 +1,177 @@
+"""The consumer kit: one queue, one function, a handler table. A message is one turn; nothing sleeps in here.
+
+    Service Bus message
+      1  envelope          unreadable -> retry, then the bus dead-letters it
+      2  trace             the envelope's trace goes on; the event becomes the cause of what follows
+      3  handler table     no row -> park
+      4  handler           one service call; the inbox marker is written in its own batch
+      5  settle            done or done before -> complete · transient or a lost race -> retry · a rule
+      said no -> park
+
+Retry means raising: the host abandons the message and the bus delivers it again, at most three times in all.
+Park means completing it and keeping it, with its reason, on the `parked` queue for `slipway redrive`.
+"""
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+import azure.functions as func
+
+from shared.domain.kernel.actor import Actor, system_actor
+from shared.domain.kernel.errors import Conflict, DeliveryError, Transient
+from shared.domain.kernel.events import Envelope, Event
+from shared.domain.kernel.ids import Root
+from shared.names import SERVICE_BUS
+from shared.services.once import AlreadyDone, Inbox
+from shared.services.trace import CURRENT, Trace
+from shared.services.unit import Unit
+
+if TYPE_CHECKING:
+    from shared.app import App
+
+log = logging.getLogger("slipway.workers")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One delivery of one event, with what a handler needs to act on it."""
+
+    app: "App"
+    actor: Actor
+    envelope: Envelope
+    once: Inbox
+
+    @property
+    def payload(self) -> Mapping[str, Any]:
+        return self.envelope.payload
+
+
+type Handler = Callable[[Job], Awaitable[object]]
+type Settlement = Literal["complete", "retry", "park"]
+
+
+class Consumer:
+    """The worker of one queue."""
+
+    def __init__(self, queue: str) -> None:
+        self.queue = queue
+        self._handlers: dict[str, Handler] = {}
+
+    @property
+    def handles(self) -> frozenset[str]:
+        return frozenset(self._handlers)
+
+    def on(self, event_type: str) -> Callable[[Handler], Handler]:
+        def register(handler: Handler) -> Handler:
+            if event_type in self._handlers:
+                raise TypeError(f"{self.queue}: two handlers for {event_type}")
+            self._handlers[event_type] = handler
+            return handler
+
+        return register
+
+    def register(self, app: func.FunctionApp, get_app: "Callable[[], App]") -> None:
+        """Declare the queue's function, with sessions, so that one stream's events stay in order."""
+
+        async def entry(message: func.ServiceBusMessage) -> None:
+            await self.receive(message.get_body(), get_app())
+
+        entry.__name__ = f"{self.queue}_worker"
+        trigger = app.service_bus_queue_trigger(
+            arg_name="message", queue_name=self.queue, connection=SERVICE_BUS, is_sessions_enabled=True
+        )
+        app.function_name(entry.__name__)(trigger(entry))
+
+    async def receive(self, body: bytes, app: "App") -> Settlement:
+        """Handle one message. Returns how it was settled, or raises to have it delivered again."""
+        envelope = read_envelope(body)
+        actor = system_actor(envelope.tenant, self.queue)
+        once = Inbox(self.queue, envelope.event_id)
+        trace = Trace(envelope.trace_id.removeprefix("trace-"), envelope.correlation_id, envelope.event_id)
+        token = CURRENT.set(trace)
+        facts = {"queue": self.queue, "event": envelope.event_type, "event_id": envelope.event_id}
+        try:
+            handler = self._handlers.get(envelope.event_type)
+            if handler is None:
+                await self._park(app, actor, envelope, "no_handler", "No handler knows this type of event.")
+                return "park"
+            await handler(Job(app, actor, envelope, once))
+        except AlreadyDone:
+            log.debug("message was handled before", extra=facts)
+        except DeliveryError as error:
+            if settlement_of(error) == "retry":
+                log.warning("message will be retried: %s", error.message, extra={**facts, "code": error.code})
+                raise
+            await self._park(app, actor, envelope, error.code, error.message)
+            return "park"
+        except Exception:
+            log.exception("message failed", extra=facts)
+            raise
+        finally:
+            CURRENT.reset(token)
+        return "complete"
+
+    async def _park(self, app: "App", actor: Actor, envelope: Envelope, code: str, reason: str) -> None:
+        """Keep what cannot be handled, with why, in one batch; the relay carries it to the `parked` queue."""
+        log.error(
+            "message parked: %s",
+            reason,
+            extra={"queue": self.queue, "event_id": envelope.event_id, "code": code},
+        )
+
+        async def turn(unit: Unit) -> None:
+            payload = {
+                "queue": self.queue,
+                "code": code,
+                "reason": reason,
+                "envelope": write_envelope(envelope),
+            }
+            unit.emit(Event("MessageParked", payload))
+
+        try:
+            await app.units.run(actor, Root("parked", self.queue), turn, Inbox("parked", envelope.event_id))
+        except AlreadyDone:
+            log.debug("message was parked before", extra={"event_id": envelope.event_id})
+
+
+def settlement_of(error: DeliveryError) -> Settlement:
+    """A lost race and what we could not reach are worth another delivery; a rule's no is not."""
+    return "retry" if isinstance(error, Transient) or type(error) is Conflict else "park"
+
+
+def read_envelope(body: bytes) -> Envelope:
+    """The envelope of a message; unknown fields are ignored."""
+    fields = json.loads(body)
+    return Envelope(
+        event_id=fields["eventId"],
+        event_type=fields["eventType"],
+        tenant=fields["tenantId"],
+        trace_id=fields["traceId"],
+        correlation_id=fields["correlationId"],
+        causation_id=fields.get("causationId"),
+        occurred_at=datetime.fromisoformat(fields["occurredAt"]),
+        project=fields.get("projectId"),
+        module=fields.get("moduleId"),
+        payload=fields["payload"],
+    )
+
+
+def write_envelope(envelope: Envelope) -> dict[str, Any]:
+    """As it travels; absent fields are left out."""
+    fields = {
+        "eventId": envelope.event_id,
+        "eventType": envelope.event_type,
+        "tenantId": envelope.tenant,
+        "projectId": envelope.project,
+        "moduleId": envelope.module,
+        "traceId": envelope.trace_id,
+        "correlationId": envelope.correlation_id,
+        "causationId": envelope.causation_id,
+        "occurredAt": envelope.occurred_at.isoformat().replace("+00:00", "Z"),
+        "payload": dict(envelope.payload),
+    }
+    return {name: value for name, value in fields.items() if value is not None}

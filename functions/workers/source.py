@@ -1,0 +1,13 @@
+"""Queue `source`: repositories whose provisioning has to be finished."""
+
+from functions.workers.consumer import Consumer, Job
+from shared.domain.kernel.ids import parse_id
+from shared.names import SOURCE
+
+source = Consumer(SOURCE)
+
+
+@source.on("ProvisionRepository")
+async def provision_repository(job: Job) -> None:
+    repository_id = parse_id(job.payload["repositoryId"], "repo") or ""
+    await job.app.repositories.complete(job.actor, repository_id, job.once)

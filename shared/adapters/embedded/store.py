@@ -1,0 +1,283 @@
+"""The document store on SQLite: Cosmos semantics in one file. Knows documents, never what they mean.
+
+A document's etag is the sequence of its last write: new at every write, and never used twice.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+from shared.adapters.embedded.sqlite import Database, Run, Value, advance, micros
+from shared.domain.kernel.errors import Permanent
+from shared.domain.kernel.ids import Root
+from shared.ports.clock import Clock
+from shared.ports.store import (
+    MAX_BATCH_BYTES,
+    MAX_BATCH_OPERATIONS,
+    BatchTooLarge,
+    Document,
+    Index,
+    Query,
+    StoreConflict,
+    Write,
+)
+
+# The sequence is the row's own number: the feed reads on from a place in the table, and the documents of one
+# batch lie side by side.
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS documents (
+    sequence INTEGER PRIMARY KEY, tenant TEXT NOT NULL, root TEXT NOT NULL, id TEXT NOT NULL,
+    kind TEXT NOT NULL, body TEXT NOT NULL, expires_at INTEGER
+) STRICT;
+CREATE UNIQUE INDEX IF NOT EXISTS documents_key ON documents (tenant, root, id);
+CREATE INDEX IF NOT EXISTS documents_expiry ON documents (expires_at) WHERE expires_at IS NOT NULL;
+"""
+_SELECT = "SELECT sequence, tenant, root, id, kind, body FROM documents"
+_ALIVE = "(expires_at IS NULL OR expires_at > ?)"
+_SCAN = f"{_SELECT} WHERE tenant = ? AND root = ? AND id >= ? AND id < ? AND {_ALIVE} ORDER BY id LIMIT ?"
+_CHANGES = f"{_SELECT} WHERE sequence > ? AND {_ALIVE} ORDER BY sequence LIMIT ?"
+_UPSERT = """
+INSERT INTO documents (sequence, tenant, root, id, kind, body, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (tenant, root, id) DO UPDATE SET
+    sequence = excluded.sequence, kind = excluded.kind, body = excluded.body, expires_at = excluded.expires_at
+"""
+_CREATE = f"{_UPSERT} WHERE documents.expires_at <= ?"
+_CURRENT = f"tenant = ? AND root = ? AND id = ? AND sequence = ? AND {_ALIVE}"
+_REPLACE = f"UPDATE documents SET sequence = ?, kind = ?, body = ?, expires_at = ? WHERE {_CURRENT}"  # noqa: S608
+_DELETE = f"DELETE FROM documents WHERE {_CURRENT}"  # noqa: S608
+_PURGE = """
+DELETE FROM documents WHERE sequence IN
+    (SELECT sequence FROM documents WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)
+"""
+_LAST = "\U0010ffff"
+"""Sorts after every character that ids are made of."""
+_INDEX_PREFIX = "query:"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+
+class SqliteStore:
+    """Implements Store and ChangeFeed. `indexes` are the only queries there are; others are dropped at start.
+
+    An indexed query gives the documents that have the order field; equality is by JSON type too, so that
+    `true` is not `1`. Ids are taken to be unique within a kind and a tenant, as the keyset goes by them.
+    Expired documents are gone at once by the clock; `purge` frees their space.
+    """
+
+    def __init__(self, path: Path, indexes: Sequence[Index], clock: Clock) -> None:
+        self._clock = clock
+        self._indexes = {(index.kind, frozenset(index.equal), index.order): index for index in indexes}
+        wanted = {index_name(index): index_sql(index) for index in indexes}
+        self._database = Database(path, _SCHEMA)
+        with self._database.transaction() as run:
+            _make_indexes(run, wanted)
+
+    def open(self, tenant: str) -> "SqliteTenant":
+        return SqliteTenant(self._database, self._clock, self._indexes, tenant)
+
+    async def ready(self) -> None:
+        self._database.check()
+
+    async def changes(self, after: int, limit: int) -> list[Document]:
+        return _documents(self._database.rows(_CHANGES, (after, micros(self._clock.now()), limit)))
+
+    async def purge(self, limit: int = 500) -> int:
+        """Remove at most `limit` expired documents for good, oldest first; returns how many."""
+        with self._database.transaction() as run:
+            return run(_PURGE, (micros(self._clock.now()), limit)).rowcount
+
+    async def aclose(self) -> None:
+        self._database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteTenant:
+    """One tenant's documents."""
+
+    database: Database
+    clock: Clock
+    indexes: dict[tuple[str, frozenset[str], str], Index]
+    tenant: str
+
+    def partition(self, root: Root) -> "SqlitePartition":
+        return SqlitePartition(self.database, self.clock, self.tenant, str(root))
+
+    async def query(self, query: Query) -> list[Document]:
+        index = self.indexes.get((query.kind, frozenset(query.where), query.order))
+        if index is None:
+            raise Permanent(_no_index(query, self.indexes.values()))
+        same = (self.tenant, *(to_json(query.where[name]).decode() for name in index.equal))
+        now = micros(self.clock.now())
+        if query.after is None:
+            sql = query_sql(index, "first", query.descending)
+            return _documents(self.database.rows(sql, (*same, now, query.limit)))
+        # Two exact ranges: the rest of the last item's equals, then what lies beyond them. Comparing the pair
+        # at once would make SQLite walk the index from its start.
+        value, last_id = query.after
+        sql = query_sql(index, "equals", query.descending)
+        rows = self.database.rows(sql, (*same, value, last_id, now, query.limit))
+        if len(rows) < query.limit:
+            sql = query_sql(index, "beyond", query.descending)
+            rows += self.database.rows(sql, (*same, value, now, query.limit - len(rows)))
+        return _documents(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class SqlitePartition:
+    """One consistency root."""
+
+    database: Database
+    clock: Clock
+    tenant: str
+    root: str
+
+    async def read(self, ids: Sequence[str]) -> dict[str, Document]:
+        if not ids:
+            return {}
+        values: list[Value] = [self.tenant, self.root, *ids, micros(self.clock.now())]
+        return {found.id: found for found in _documents(self.database.rows(_read_sql(len(ids)), values))}
+
+    async def scan(self, prefix: str, *, after: str = "", limit: int = 100) -> list[Document]:
+        first = max(prefix, after + "\0")
+        values = (self.tenant, self.root, first, prefix + _LAST, micros(self.clock.now()), limit)
+        return _documents(self.database.rows(_SCAN, values))
+
+    async def commit(self, writes: Sequence[Write]) -> dict[str, str]:
+        bodies = _checked(writes)
+        if not writes:
+            return {}
+        now = micros(self.clock.now())
+        etags: dict[str, str] = {}
+        with self.database.transaction() as run:
+            first = advance(run, len(writes))
+            for sequence, (write, body) in enumerate(zip(writes, bodies, strict=True), first):
+                if not self._write(run, write, body, sequence, now):
+                    raise _lost(write)
+                if write.op != "delete":
+                    etags[write.id] = str(sequence)
+        return etags
+
+    def _write(self, run: Run, write: Write, body: str, sequence: int, now: int) -> bool:
+        """Whether the operation's condition held."""
+        key = (self.tenant, self.root, write.id)
+        expires_at = None if write.expires_at is None else micros(write.expires_at)
+        match write.op:
+            case "create":
+                done = run(_CREATE, (sequence, *key, write.kind, body, expires_at, now))
+            case "upsert":
+                done = run(_UPSERT, (sequence, *key, write.kind, body, expires_at))
+            case "replace":
+                done = run(_REPLACE, (sequence, write.kind, body, expires_at, *key, write.etag, now))
+            case "delete":
+                done = run(_DELETE, (*key, write.etag, now))
+        return done.rowcount == 1
+
+
+def index_name(index: Index) -> str:
+    """Says everything the index is about; raises ValueError for names that cannot stand in SQL."""
+    for name in (index.kind, *index.equal, index.order):
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} in {index} must be letters, digits, `-` and `_`, a letter first.")
+    return f"{_INDEX_PREFIX}{index.kind}:{','.join(index.equal)}:{index.order}"
+
+
+def index_sql(index: Index) -> str:
+    columns = ["tenant", *map(_equal, index.equal), _position(index), "id"]
+    return f'CREATE INDEX "{index_name(index)}" ON documents ({", ".join(columns)}) WHERE {_indexed(index)}'
+
+
+@cache
+def query_sql(index: Index, part: str, descending: bool) -> str:
+    """One range of an index: the `first` page, the `equals` of an order value after an id, what is `beyond`.
+
+    Takes the tenant, the index's equal values as JSON, the order value and the id where the part has them,
+    now and a limit. INDEXED BY makes SQLite refuse rather than choose another way.
+    """
+    over, direction = ("<", "DESC") if descending else (">", "ASC")
+    position = _position(index)
+    terms = [_indexed(index), "tenant = ?", *(f"{_equal(name)} = ?" for name in index.equal)]
+    order = f"{position} {direction}, id {direction}"
+    if part == "equals":
+        terms += [f"{position} = ?", f"id {over} ?"]
+        order = f"id {direction}"  # SQLite would sort by a fixed expression as well
+    elif part == "beyond":
+        terms += [f"{position} {over} ?"]
+    return (
+        f'{_SELECT} INDEXED BY "{index_name(index)}" WHERE {" AND ".join([*terms, _ALIVE])}'
+        f" ORDER BY {order} LIMIT ?"
+    )
+
+
+def _equal(field: str) -> str:
+    """The field as JSON text, in which `true`, `1` and `"1"` differ."""
+    return f"body -> '$.\"{field}\"'"
+
+
+def _position(index: Index) -> str:
+    return f"json_extract(body, '$.\"{index.order}\"')"
+
+
+def _indexed(index: Index) -> str:
+    return f"kind = '{index.kind}' AND {_position(index)} IS NOT NULL"
+
+
+@cache
+def _read_sql(count: int) -> str:
+    marks = ", ".join("?" * count)
+    return f"{_SELECT} WHERE tenant = ? AND root = ? AND id IN ({marks}) AND {_ALIVE}"
+
+
+def _make_indexes(run: Run, wanted: dict[str, str]) -> None:
+    """Bring the file's query indexes to exactly `wanted` (name -> SQL), remaking those whose SQL changed."""
+    listed = run(
+        "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND name LIKE ? || '%'", (_INDEX_PREFIX,)
+    )
+    present = {str(name): str(sql) for name, sql in listed.fetchall()}
+    for name in present.keys() - {name for name, sql in wanted.items() if present.get(name) == sql}:
+        run(f'DROP INDEX "{name}"', ())
+        del present[name]
+    for name in wanted.keys() - present.keys():
+        run(wanted[name], ())
+
+
+def _documents(rows: Iterable[tuple[Any, ...]]) -> list[Document]:
+    return [
+        Document(tenant, root, document_id, kind, from_json(body), str(sequence), sequence)
+        for sequence, tenant, root, document_id, kind, body in rows
+    ]
+
+
+def _checked(writes: Sequence[Write]) -> list[str]:
+    """The bodies as JSON text, once the batch is known to keep Cosmos's limits."""
+    if len(writes) > MAX_BATCH_OPERATIONS:
+        raise BatchTooLarge(
+            f"A batch has at most {MAX_BATCH_OPERATIONS} operations and this one has {len(writes)}; split it."
+        )
+    if len({write.id for write in writes}) < len(writes):
+        twice = [name for name, count in Counter(write.id for write in writes).items() if count > 1]
+        raise Permanent(f"A batch writes a document once, and this one names {', '.join(twice)} more often.")
+    bodies = [to_json(write.body) for write in writes]
+    if (size := sum(map(len, bodies))) > MAX_BATCH_BYTES:
+        raise BatchTooLarge(f"A batch has at most {MAX_BATCH_BYTES} bytes and this one has {size}; split it.")
+    return [body.decode() for body in bodies]
+
+
+def _lost(write: Write) -> StoreConflict:
+    if write.op == "create":
+        return StoreConflict(f"The document {write.id} exists already.", write.id)
+    return StoreConflict(f"The document {write.id} is no longer as it was read.", write.id)
+
+
+def _no_index(query: Query, indexes: Iterable[Index]) -> str:
+    usable = [
+        f"({', '.join(index.equal) or 'nothing'}) in the order of {index.order}"
+        for index in indexes
+        if index.kind == query.kind
+    ]
+    asked = f"({', '.join(query.where) or 'nothing'}) in the order of {query.order}"
+    return f"No index serves {query.kind} by {asked}; declared are: {'; '.join(usable) or 'none'}."

@@ -1,0 +1,31 @@
+"""The rules of pipelines and runs, each with the kind that says how it is answered."""
+
+from shared.domain.kernel.errors import AlreadyExists, Invalid, NotFound, RuleBroken
+
+
+class RunLimitReached(RuleBroken):
+    """A repository has as many active runs as it may have. `limit` says how many."""
+
+    code = "run_limit_reached"
+
+
+class PipelineSuperseded(RuleBroken):
+    """Another module's pipeline took over the definition file."""
+
+    code = "pipeline_superseded"
+
+
+class InvalidDefinition(Invalid):
+    """A pipeline definition cannot be run. Carries every problem, so that its author mends all in one go."""
+
+    code = "invalid_definition"
+
+
+class UnknownPipeline(NotFound):
+    code = "unknown_pipeline"
+
+
+class RunTaken(AlreadyExists):
+    """A run with this id was started from something else."""
+
+    code = "run_taken"

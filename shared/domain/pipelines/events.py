@@ -1,0 +1,143 @@
+"""The facts and commands of pipelines and runs, and the way back from a command to the run it names."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from shared.domain.kernel.errors import Permanent
+from shared.domain.kernel.events import Event
+from shared.domain.kernel.ids import parse_id
+from shared.domain.pipelines.model import BuildResult, PipelineDefinition, PipelineRun
+
+OVERDUE_AFTER = timedelta(seconds=60)
+"""How long past its deadline a run may take to report before it is given up."""
+
+
+def pipeline_generated(pipeline: PipelineDefinition) -> Event:
+    payload = {
+        "pipelineId": f"pipe-{pipeline.id}",
+        "repositoryId": f"repo-{pipeline.repository}",
+        "definitionPath": pipeline.definition_path,
+        "moduleType": str(pipeline.module_type),
+        "contentHash": pipeline.content_hash,
+        "version": pipeline.version,
+        "committed": pipeline.committed,
+    }
+    return Event("PipelineGenerated", payload, project=pipeline.project, module=pipeline.module)
+
+
+def run_ordered(run: PipelineRun) -> tuple[Event, Event]:
+    """The command to run it, and the one that gives it up if nobody has finished it by then.
+
+    Both carry everything about the run: whichever comes first can create its record. They go in sessions of
+    their own, so that a worker that hangs on the first never holds back the second.
+    """
+    payload: dict[str, object] = {
+        **_facts(run),
+        "projectId": run.project,
+        "moduleId": run.module,
+        "requestedBy": run.requested_by,
+        "createdAt": run.created_at.isoformat(),
+        "deadlineAt": run.deadline_at.isoformat(),
+    }
+    overdue_at = run.deadline_at + OVERDUE_AFTER
+    return (
+        Event("RunPipeline", payload, project=run.project, module=run.module, session=f"run:{run.id}"),
+        Event(
+            "RunOverdue",
+            payload,
+            project=run.project,
+            module=run.module,
+            session=f"overdue:{run.id}",
+            not_before=overdue_at,
+        ),
+    )
+
+
+def ordered_run(tenant: str, payload: Mapping[str, object]) -> PipelineRun:
+    """The pending run that such a command names. Permanent where the command is malformed."""
+    try:
+        return PipelineRun(
+            id=id_in(payload, "pipelineRunId", "run"),
+            tenant=tenant,
+            project=str(payload["projectId"]),
+            module=str(payload["moduleId"]),
+            repository=id_in(payload, "repositoryId", "repo"),
+            pipeline=id_in(payload, "pipelineId", "pipe"),
+            branch=str(payload["branch"]),
+            commit_sha=str(payload["commitSha"]),
+            reason=str(payload["reason"]),
+            build_number=str(payload["buildNumber"]),
+            pull_request=id_in(payload, "pullRequestId", "pr") if payload.get("pullRequestId") else None,
+            requested_by=str(payload["requestedBy"]),
+            deadline_at=datetime.fromisoformat(str(payload["deadlineAt"])),
+            created_at=datetime.fromisoformat(str(payload["createdAt"])),
+            updated_at=datetime.fromisoformat(str(payload["createdAt"])),
+        )
+    except (KeyError, ValueError) as error:
+        raise Permanent(f"This command does not describe a pipeline run: {error}.") from error
+
+
+def id_in(payload: Mapping[str, object], field: str, prefix: str) -> str:
+    """The id in a field of a command. Permanent where it is none."""
+    found = parse_id(str(payload.get(field)), prefix)
+    if found is None:
+        raise Permanent(f"This command has no {field}.")
+    return found
+
+
+def run_started(run: PipelineRun) -> Event:
+    facts = _facts(run)
+    del facts["pullRequestId"]
+    return _event("PipelineRunStarted", run, facts)
+
+
+def run_completed(run: PipelineRun) -> Event:
+    payload = {
+        **_facts(run),
+        "status": str(run.status),
+        "outcomeReason": run.outcome_reason,
+        "buildResultId": f"build-{run.build_result}",
+    }
+    return _event("PipelineRunCompleted", run, payload)
+
+
+def build_completed(run: PipelineRun, result: BuildResult) -> Event:
+    tests = result.tests
+    counts = None
+    if tests is not None:
+        counts = {
+            "total": tests.total,
+            "passed": tests.passed,
+            "failed": tests.failed,
+            "skipped": tests.skipped,
+        }
+    payload = {
+        "buildResultId": f"build-{result.id}",
+        "pipelineRunId": f"run-{run.id}",
+        "moduleId": run.module,
+        "status": str(result.status),
+        "tests": counts,
+        "artifacts": [
+            {"name": made.name, "kind": made.kind, "ref": made.ref, "digest": made.digest, "size": made.size}
+            for made in result.artifacts
+        ],
+        "logsUri": result.logs_uri,
+    }
+    return _event("BuildCompleted", run, payload)
+
+
+def _facts(run: PipelineRun) -> dict[str, object]:
+    return {
+        "pipelineRunId": f"run-{run.id}",
+        "pipelineId": f"pipe-{run.pipeline}",
+        "repositoryId": f"repo-{run.repository}",
+        "branch": run.branch,
+        "commitSha": run.commit_sha,
+        "buildNumber": run.build_number,
+        "reason": run.reason,
+        "pullRequestId": f"pr-{run.pull_request}" if run.pull_request else None,
+    }
+
+
+def _event(kind: str, run: PipelineRun, payload: Mapping[str, object]) -> Event:
+    return Event(kind, payload, project=run.project, module=run.module)

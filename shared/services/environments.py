@@ -1,0 +1,181 @@
+"""Environments, and the lanes into them: who waits, who is next, who is being deployed.
+
+Everything here that takes a `unit` works inside a turn of the environment's own root.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.domain.approvals.model import Approval
+from shared.domain.deployments.lifecycle import begin
+from shared.domain.environments.lifecycle import Ladder, declare, enqueue, enter, first_lane, leave, lock
+from shared.domain.environments.model import (
+    Arrival,
+    Current,
+    Environment,
+    Lane,
+    Rung,
+    arrival_id,
+    current_id,
+    environment_id,
+    lane_id,
+)
+from shared.domain.kernel.actor import Actor
+from shared.domain.promotions.gates import Facts, evaluate
+from shared.domain.promotions.lifecycle import record_of, settle, start
+from shared.domain.promotions.model import Promotion, PromotionStatus
+from shared.domain.releases.model import Release
+from shared.services.unit import Unit, Units
+
+_CURRENTS_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentState:
+    """An environment and what runs in it."""
+
+    environment: Environment
+    current: tuple[Current, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Environments:
+    """The environments of a tenant: those of the policy table, stored from their first use on."""
+
+    units: Units
+    ladder: Ladder
+
+    def resolve(self, text: str, *, field: str = "environment") -> Rung:
+        """The environment meant by a name or a stage; UnknownEnvironment lists the known ones."""
+        return self.ladder.resolve(text, field=field)
+
+    async def get(self, actor: Actor, name: str) -> Environment:
+        """The environment of that name or stage: as stored, or as it will be on its first use."""
+        rung = self.resolve(name)
+        stored = await self.units.find(actor, Environment, environment_id(actor.tenant, rung.name))
+        return stored or declare(actor.tenant, rung, self.units.clock.now()).entity
+
+    async def list(self, actor: Actor) -> tuple[EnvironmentState, ...]:
+        """Every environment in the order of promotion, with what runs in it."""
+        return tuple([await self._state(actor, rung) for rung in self.ladder.rungs])
+
+    async def _state(self, actor: Actor, rung: Rung) -> EnvironmentState:
+        environment = await self.get(actor, rung.name)
+
+        async def turn(unit: Unit) -> Sequence[Current]:
+            return await unit.children(Current, limit=_CURRENTS_SHOWN)
+
+        root = Environment.__record__.root_of(environment.id)
+        current = await self.units.run(actor, root, turn)
+        return EnvironmentState(environment, tuple(current))
+
+    async def arrived(self, actor: Actor, release: Release, name: str) -> bool:
+        """Whether this content was ever deployed in the environment of that name."""
+        environment = environment_id(actor.tenant, name)
+        return (
+            await self.units.find(actor, Arrival, arrival_id(environment, release.release_digest)) is not None
+        )
+
+    async def furthest(self, actor: Actor, release: Release) -> str | None:
+        """The last environment, in the order of promotion, where this content was ever deployed."""
+        for rung in reversed(self.ladder.rungs):
+            if await self.arrived(actor, release, rung.name):
+                return rung.name
+        return None
+
+    async def ensure(self, unit: Unit, name: str) -> Environment:
+        """The stored environment of exactly that name, made on its first use."""
+        stored = await unit.find(Environment, environment_id(unit.actor.tenant, name))
+        if stored is not None:
+            return stored
+        return unit.apply(declare(unit.actor.tenant, self.resolve(name), unit.now))
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """Lets the approved promotions of an environment in, one at a time, in the order of their decisions."""
+
+    units: Units
+    environments: Environments
+
+    async def load(self, unit: Unit, environment: str, *promotions: str) -> None:
+        """Fetch what every turn here reads, in one operation."""
+        await unit.load(
+            Environment.__record__.document(environment),
+            Lane.__record__.document(lane_id(environment)),
+            *(Promotion.__record__.document(promotion) for promotion in promotions),
+        )
+
+    async def lane(self, unit: Unit, environment: Environment) -> Lane:
+        return await unit.find(Lane, lane_id(environment.id)) or first_lane(environment)
+
+    async def enter(self, unit: Unit, environment: Environment, promotion: Promotion) -> None:
+        """A new promotion is under way."""
+        unit.put(enter(await self.lane(unit, environment), promotion.id, promotion.release))
+
+    async def leave(self, unit: Unit, environment: Environment, promotion: str) -> None:
+        """A promotion has ended; whoever is next is let in, in the same batch."""
+        unit.put(leave(await self.lane(unit, environment), promotion))
+        await self.advance(unit, environment)
+
+    async def reconsider(self, unit: Unit, environment: Environment, promotion: Promotion) -> Promotion:
+        """Ask the gates again and let in whoever may go. What is deploying or has ended stays as it is."""
+        if promotion.is_open and promotion.status is not PromotionStatus.DEPLOYING:
+            await self._settle(unit, environment, promotion)
+            await self.advance(unit, environment)
+        return await unit.get(Promotion, promotion.id)
+
+    async def advance(self, unit: Unit, environment: Environment) -> None:
+        """Start the head of the queue when the lane is free. A head that has to wait holds up the rest."""
+        while (lane := await self.lane(unit, environment)).lock is None and lane.queue:
+            head = await unit.get(Promotion, lane.queue[0])
+            head = await self._settle(unit, environment, head)
+            if head.status is not PromotionStatus.APPROVED:
+                continue
+            if not head.is_cleared:
+                return
+            await self._start(unit, environment, head)
+
+    async def approvals(self, unit: Unit, promotion: Promotion) -> tuple[Approval, ...]:
+        """The votes cast on a promotion, in the order they came."""
+        await unit.load(*(Approval.__record__.document(approval) for approval in promotion.approvals))
+        return tuple([await unit.get(Approval, approval) for approval in promotion.approvals])
+
+    async def _start(self, unit: Unit, environment: Environment, promotion: Promotion) -> None:
+        lane = unit.put(lock(await self.lane(unit, environment), promotion.id))
+        current = await unit.find(Current, current_id(environment.id, promotion.component))
+        previous = current.release if current else None
+        deployment = unit.apply(begin(promotion, lane.token, previous, unit.now))
+        unit.apply(start(promotion, deployment.id, unit.now))
+
+    async def _settle(self, unit: Unit, environment: Environment, promotion: Promotion) -> Promotion:
+        evaluation = evaluate(promotion, await self._facts(unit, environment, promotion), unit.now)
+        change = settle(promotion, evaluation, unit.now)
+        if change is None:
+            return promotion
+        settled = unit.apply(change)
+        unit.put(record_of(settled, evaluation, unit.now))
+        lane = await self.lane(unit, environment)
+        if settled.status is PromotionStatus.APPROVED:
+            unit.put(enqueue(lane, settled.id))
+        elif not settled.is_open:
+            unit.put(leave(lane, settled.id))
+        return settled
+
+    async def _facts(self, unit: Unit, environment: Environment, promotion: Promotion) -> Facts:
+        # Of other roots only what cannot turn back is read: a release's end and an arrival are for good.
+        release = await self.units.get(unit.actor, Release, promotion.release)
+        before = environment.previous
+        current = await unit.find(Current, current_id(environment.id, promotion.component))
+        lane = await self.lane(unit, environment)
+        return Facts(
+            release_status=release.status,
+            release_digest=release.release_digest,
+            arrived_before=before is None or await self.environments.arrived(unit.actor, release, before),
+            current_release=current.release if current else None,
+            others_open=any(
+                entry.release == promotion.release and entry.promotion != promotion.id for entry in lane.open
+            ),
+            human_required=environment.human_required,
+            approvals=await self.approvals(unit, promotion),
+        )

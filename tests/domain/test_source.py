@@ -1,0 +1,242 @@
+"""Source control decisions: names, protection, checks and the policy gate."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from shared.domain.kernel.errors import IllegalTransition, Invalid
+from shared.domain.kernel.ids import child_id, root_id
+from shared.domain.source.errors import (
+    ChecksNotPassed,
+    ProtectedBranch,
+    ProviderUnavailable,
+    PullRequestExists,
+    RepositoryNotReady,
+    SameBranch,
+)
+from shared.domain.source.lifecycle import (
+    BUILD,
+    POLICY_GATE,
+    abandon,
+    check_branch_name,
+    check_branch_pair,
+    close_row,
+    complete_repository,
+    merge,
+    new_branch,
+    open_pull_request,
+    record_check,
+    request_repository,
+    require_mergeable,
+    require_ready,
+    require_unprotected,
+    update_source,
+)
+from shared.domain.source.model import (
+    Check,
+    CheckStatus,
+    PolicyEvaluation,
+    Provider,
+    PullRequest,
+    PullRequestIndex,
+    PullRequestStatus,
+    Repository,
+    RepositoryStatus,
+    Visibility,
+)
+
+NOW = datetime(2026, 6, 11, 9, tzinfo=UTC)
+REPOSITORY = root_id("repository", "acme", "proj-x/api")
+SHA, NEWER = "a" * 40, "b" * 40
+
+
+def a_repository(**changes: object) -> Repository:
+    made = Repository(
+        id=REPOSITORY,
+        tenant="acme",
+        project="proj-x",
+        name="api",
+        provider=Provider.EMBEDDED,
+        default_branch="main",
+        visibility=Visibility.PRIVATE,
+        status=RepositoryStatus.REQUESTED,
+        remote_url="http://127.0.0.1/git/acme/proj-x/api.git",
+        created_by="user:ann",
+        created_at=NOW,
+        updated_at=NOW,
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def an_index() -> PullRequestIndex:
+    return PullRequestIndex(
+        id=child_id(REPOSITORY, "pull-request-index"), tenant="acme", repository=REPOSITORY
+    )
+
+
+def a_wish(source: str = "feature/x", target: str = "main", seed: str = "1") -> PullRequest:
+    return PullRequest(
+        id=child_id(REPOSITORY, "pull-request", seed),
+        tenant="acme",
+        project="proj-x",
+        repository=REPOSITORY,
+        number=0,
+        title="Add x",
+        description="",
+        source_branch=source,
+        target_branch=target,
+        source_sha=SHA,
+        status=PullRequestStatus.OPEN,
+        policy_evaluation=PolicyEvaluation.PENDING,
+        checks=(),
+        reviewers=(),
+        opened_by="user:ann",
+        created_at=NOW,
+        updated_at=NOW,
+    )
+
+
+def an_open_one() -> PullRequest:
+    return open_pull_request(a_wish(), an_index())[0].entity
+
+
+def build(status: CheckStatus) -> Check:
+    return Check(BUILD, status)
+
+
+class TestRepository:
+    def test_a_request_starts_its_provisioning(self) -> None:
+        change = request_repository(a_repository())
+        assert change.entity.status is RepositoryStatus.PROVISIONING
+        assert [event.type for event in change.events] == ["ProvisionRepository"]
+
+    @pytest.mark.parametrize("provider", [Provider.GITHUB, Provider.AZURE_DEVOPS])
+    def test_a_host_that_is_not_there_is_refused_by_name(self, provider: Provider) -> None:
+        with pytest.raises(ProviderUnavailable, match=str(provider)):
+            request_repository(a_repository(provider=provider))
+
+    def test_it_is_not_ready_before_it_is_provisioned(self) -> None:
+        requested = request_repository(a_repository()).entity
+        with pytest.raises(RepositoryNotReady):
+            require_ready(requested)
+        require_ready(complete_repository(requested, NOW).entity)
+
+
+class TestBranch:
+    def test_only_the_default_branch_is_born_protected(self) -> None:
+        main = new_branch(a_repository(), None, "main", SHA, by="user:ann", at=NOW).entity
+        other = new_branch(a_repository(), None, "feature/x", SHA, by="user:ann", at=NOW).entity
+        with pytest.raises(ProtectedBranch, match="open a pull request"):
+            require_unprotected(main)
+        require_unprotected(other)
+
+    @pytest.mark.parametrize(
+        "name", ["main", "feature/x", "a", "v1.2", "ünïcode", "a/b/c-d_e.f", "@x", "x" * 244]
+    )
+    def test_names_that_git_takes(self, name: str) -> None:
+        check_branch_name(name, "name")
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *[
+                "",
+                "@",
+                "HEAD",
+                "-x",
+                "/x",
+                "x/",
+                "a//b",
+                "a..b",
+                "a b",
+                "a~b",
+                "a^b",
+                "a:b",
+                "a?b",
+                "a*b",
+                "a[b",
+            ],
+            *[
+                "a\\b",
+                "a.lock",
+                "x.lock/y",
+                ".a",
+                "a/.b",
+                "a.",
+                "a/b.",
+                "a@{b",
+                "a\x00b",
+                "a\tb",
+                "a\x7f",
+                "x" * 245,
+            ],
+        ],
+    )
+    def test_names_that_git_refuses(self, name: str) -> None:
+        with pytest.raises(Invalid) as caught:
+            check_branch_name(name, "name")
+        assert caught.value.problems[0].field == "name"
+
+
+class TestPullRequest:
+    def test_numbers_have_no_gaps_and_a_pair_is_open_once(self) -> None:
+        first, index = open_pull_request(a_wish(), an_index())
+        with pytest.raises(PullRequestExists, match="#1"):
+            open_pull_request(a_wish(seed="2"), index)
+        second, index = open_pull_request(a_wish(source="feature/y", seed="2"), index)
+        assert (first.entity.number, second.entity.number) == (1, 2)
+        again, _ = open_pull_request(a_wish(seed="3"), close_row(index, first.entity.id))
+        assert again.entity.number == 3
+
+    def test_two_names_for_one_branch_are_refused(self) -> None:
+        with pytest.raises(SameBranch):
+            check_branch_pair("main", "main")
+
+    def test_a_succeeded_build_passes_the_gate(self) -> None:
+        change = record_check(an_open_one(), SHA, build(CheckStatus.SUCCEEDED), NOW)
+        assert change is not None
+        assert change.entity.policy_evaluation is PolicyEvaluation.PASSED
+        assert {check.name: check.status for check in change.entity.checks} == {
+            BUILD: CheckStatus.SUCCEEDED,
+            POLICY_GATE: CheckStatus.SUCCEEDED,
+        }
+        require_mergeable(change.entity)
+
+    def test_a_failed_build_blocks_until_the_source_moves(self) -> None:
+        change = record_check(an_open_one(), SHA, build(CheckStatus.FAILED), NOW)
+        assert change is not None
+        assert change.entity.status is PullRequestStatus.BLOCKED
+        with pytest.raises(ChecksNotPassed, match="build is failed"):
+            require_mergeable(change.entity)
+        moved = update_source(change.entity, NEWER, NOW).entity
+        assert moved.status is PullRequestStatus.OPEN
+        assert moved.policy_evaluation is PolicyEvaluation.PENDING
+
+    def test_a_verdict_on_an_older_head_or_on_a_closed_one_is_ignored(self) -> None:
+        request = an_open_one()
+        assert record_check(request, NEWER, build(CheckStatus.SUCCEEDED), NOW) is None
+        closed = abandon(request, NOW).entity
+        assert record_check(closed, SHA, build(CheckStatus.SUCCEEDED), NOW) is None
+
+    def test_the_same_verdict_twice_changes_nothing(self) -> None:
+        change = record_check(an_open_one(), SHA, build(CheckStatus.SUCCEEDED), NOW)
+        assert change is not None
+        assert record_check(change.entity, SHA, build(CheckStatus.SUCCEEDED), NOW) is None
+
+    def test_a_late_pending_does_not_take_a_verdict_back(self) -> None:
+        change = record_check(an_open_one(), SHA, build(CheckStatus.SUCCEEDED), NOW)
+        assert change is not None
+        assert record_check(change.entity, SHA, build(CheckStatus.PENDING), NOW) is None
+
+    def test_what_is_merged_stays_merged(self) -> None:
+        merged = merge(an_open_one(), sha=NEWER, by="user:bob", at=NOW, requested_as=None).entity
+        assert (merged.status, merged.merged_by, merged.merge_commit) == (
+            PullRequestStatus.MERGED,
+            "user:bob",
+            NEWER,
+        )
+        with pytest.raises(IllegalTransition):
+            abandon(merged, NOW)
+        with pytest.raises(IllegalTransition):
+            require_mergeable(merged)
