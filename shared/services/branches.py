@@ -3,6 +3,7 @@ once."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from shared.domain.kernel.actor import Actor, system_actor
 from shared.domain.kernel.errors import AlreadyExists
@@ -205,9 +206,10 @@ class _Recording[R]:
         ids = [child_id(repository.id, "commit", info.sha) for info in self.commits]
         await unit.load(*(Commit.__record__.document(commit) for commit in ids))
         fresh = []
-        for info, commit_id in zip(self.commits, ids, strict=True):
+        for place, (info, commit_id) in enumerate(zip(self.commits, ids, strict=True)):
             if await unit.find(Commit, commit_id) is None:
-                fresh.append(unit.put(commit_of(repository, self.branch, info, unit.actor.subject)))
+                at = unit.now + timedelta(microseconds=place)
+                fresh.append(unit.put(commit_of(repository, self.branch, info, unit.actor.subject, at)))
         if fresh or branch.head != head.sha:
             unit.apply(move_branch(repository, branch, head.sha, fresh, unit.now))
 
@@ -244,7 +246,9 @@ async def close(unit: Unit, repository_id: str, pull_request_id: str) -> None:
     unit.put(close_row(index, pull_request_id))
 
 
-def commit_of(repository: Repository, branch: str, info: CommitInfo, recorded_by: str) -> Commit:
+def commit_of(
+    repository: Repository, branch: str, info: CommitInfo, recorded_by: str, recorded_at: datetime
+) -> Commit:
     return Commit(
         id=child_id(repository.id, "commit", info.sha),
         tenant=repository.tenant,
@@ -256,5 +260,6 @@ def commit_of(repository: Repository, branch: str, info: CommitInfo, recorded_by
         author=info.author,
         recorded_by=recorded_by,
         committed_at=info.committed_at,
+        recorded_at=recorded_at,
         artifact=dict(info.trailers).get(ARTIFACT_TRAILER),
     )

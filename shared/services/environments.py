@@ -7,8 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.domain.approvals.model import Approval
-from shared.domain.deployments.lifecycle import begin
-from shared.domain.environments.lifecycle import Ladder, declare, enqueue, enter, first_lane, leave, lock
+from shared.domain.deployments.lifecycle import begin, is_over
+from shared.domain.deployments.model import Deployment
+from shared.domain.environments.lifecycle import (
+    Ladder,
+    declare,
+    enqueue,
+    enter,
+    first_lane,
+    holds,
+    leave,
+    lock,
+)
 from shared.domain.environments.model import (
     Arrival,
     Current,
@@ -135,6 +145,17 @@ class Lanes:
             if not head.is_cleared:
                 return
             await self._start(unit, environment, head)
+
+    async def in_hand(
+        self, unit: Unit, deployment: Deployment
+    ) -> tuple[Deployment, Promotion, Environment] | None:
+        """The deployment as it is now, if it still holds its lane: None for late and repeated work."""
+        await self.load(unit, deployment.environment, deployment.promotion)
+        mine = await unit.get(Deployment, deployment.id)
+        environment = await unit.get(Environment, deployment.environment)
+        if is_over(mine) or not holds(await self.lane(unit, environment), mine.promotion, mine.token):
+            return None
+        return mine, await unit.get(Promotion, mine.promotion), environment
 
     async def approvals(self, unit: Unit, promotion: Promotion) -> tuple[Approval, ...]:
         """The votes cast on a promotion, in the order they came."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from shared.domain.approvals.lifecycle import check_named_approver
 from shared.domain.approvals.model import Approval, Decision
@@ -17,8 +16,10 @@ from shared.domain.promotions.model import VOTING, Promotion, PromotionStatus
 from shared.domain.releases.errors import AlreadyDeployed, AlreadyPlanned
 from shared.domain.releases.lifecycle import ReleaseDraft, check_plan, cut, first_track, plan
 from shared.domain.releases.model import Release, ReleaseTrack, release_id, release_track_id
-from shared.ports.source_host import Place, SourceHost, UnknownCommit
+from shared.domain.source.model import Repository
+from shared.ports.source_host import SourceHost, UnknownCommit
 from shared.ports.store import Query
+from shared.services.branches import place_of
 from shared.services.environments import Environments
 from shared.services.once import Once
 from shared.services.promotions import Promotions, Vote
@@ -27,12 +28,6 @@ from shared.services.unit import Page, Unit, Units
 _COMMITS_READ = 500
 """Of a longer history only the newest commits say how far the version moves."""
 _CANCELLABLE = VOTING | {PromotionStatus.APPROVED}
-
-
-class Places(Protocol):
-    """Where a repository lives on the source host."""
-
-    async def place(self, actor: Actor, repository_id: str) -> Place: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +53,6 @@ class Releases:
     environments: Environments
     promotions: Promotions
     source_host: SourceHost
-    places: Places
 
     async def plan(self, actor: Actor, draft: ReleaseDraft, once: Once | None) -> Plan:
         """Find or make the release of a build and open its promotion into the target environment.
@@ -144,7 +138,7 @@ class Releases:
     async def _messages(self, actor: Actor, build: BuildResult, since: str | None) -> list[str]:
         if since is None:
             return []
-        place = await self.places.place(actor, build.repository)
+        place = place_of(await self.units.get(actor, Repository, build.repository))
         try:
             log = await self.source_host.log(place, build.commit_sha, until=since, limit=_COMMITS_READ)
         except UnknownCommit:

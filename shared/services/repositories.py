@@ -1,6 +1,6 @@
 """Repositories: provisioned on a source host, found by a name that is unique in the tenant."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.ids import child_id, root_id
@@ -84,13 +84,13 @@ class Repositories:
             if branch is None:
                 by = repository.created_by
                 unit.apply(new_branch(done, None, wanted.default_branch, first, by=by, at=unit.now))
-                unit.put(commit_of(done, wanted.default_branch, info, by))
+                unit.put(commit_of(done, wanted.default_branch, info, by, unit.now))
             return done
 
         return await self.units.run(actor, Repository.__record__.root_of(repository_id), turn, once)
 
     async def get(self, actor: Actor, repository_id: str) -> Repository:
-        return await self.units.get(actor, Repository, repository_id)
+        return self._addressed(await self.units.get(actor, Repository, repository_id))
 
     async def find_named(self, actor: Actor, project: str, name: str) -> Repository | None:
         """By its name on the embedded host: one point read."""
@@ -99,7 +99,8 @@ class Repositories:
         )
 
     async def list(self, actor: Actor, query: Query) -> Page[Repository]:
-        return await self.units.list(actor, Repository, query)
+        page = await self.units.list(actor, Repository, query)
+        return replace(page, items=tuple(self._addressed(repository) for repository in page.items))
 
     async def ensure_system_repository(self, actor: Actor, project: str, name: str) -> Repository:
         """A repository that the platform itself keeps, such as the desired state of the environments."""
@@ -112,6 +113,14 @@ class Repositories:
             return await self.provision(actor, RepositoryDraft(project=project, name=name), None)
         except RepositoryExists:
             return await self.complete(actor, root_id("repository", actor.tenant, f"{project}/{name}"))
+
+    def _addressed(self, repository: Repository) -> Repository:
+        """With the URL it can be cloned from now: an embedded host moves with its installation's address."""
+        if repository.provider is not Provider.EMBEDDED:
+            return repository
+        place = place_of(repository)
+        url = f"{self.base_url}/git/{place.tenant}/{place.project}/{place.name}.git"
+        return replace(repository, remote_url=url)
 
     def _wanted(
         self, draft: RepositoryDraft, repository_id: str, once: Once | None, unit: Unit

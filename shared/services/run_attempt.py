@@ -14,7 +14,6 @@ from shared.domain.pipelines.definition import Definition, StepSpec
 from shared.domain.pipelines.errors import InvalidDefinition
 from shared.domain.pipelines.lifecycle import (
     INVALID_DEFINITION,
-    TIMED_OUT,
     Ending,
     Produced,
     error,
@@ -23,7 +22,7 @@ from shared.domain.pipelines.lifecycle import (
     step_finished,
     step_started,
 )
-from shared.domain.pipelines.model import PipelineRun, StepRun, StepStatus
+from shared.domain.pipelines.model import TIMED_OUT, PipelineRun, StepRun, StepStatus
 from shared.domain.pipelines.tree import fold
 from shared.ports.runner import Step, StepOutcome, Workspace
 from shared.services.build_results import BuildOutputs

@@ -104,7 +104,7 @@ class Runs:
         self,
         actor: Actor,
         *,
-        repository: str,
+        repository: Repository,
         pull_request_id: str,
         branch: str,
         sha: str,
@@ -116,13 +116,12 @@ class Runs:
         """
 
         async def turn(unit: Unit) -> PipelineRun:
-            found = await unit.get(Repository, repository)
-            definition = await self._definition_for(unit, found)
+            definition = await self._definition_for(unit, repository)
             seed = f"{pull_request_id}:{sha}"
             order = _Order(branch, sha, "pull_request", seed, pull_request_id)
             return await self._order(unit, definition, order)
 
-        pending = await self.units.run(actor, Repository.__record__.root_of(repository), turn, once)
+        pending = await self.units.run(actor, Repository.__record__.root_of(repository.id), turn, once)
         await self._ensure(actor, pending)
         return pending
 

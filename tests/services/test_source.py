@@ -297,7 +297,7 @@ class TestCommits:
         assert await source.branches.record_move(ANN, repository, "feature/x", head) is None
         assert (await source.events()).count("CommitCreated") == 45
         page = await source.branches.commits(
-            ANN, repository.id, Query("commit", {"repository": repository.id}, "committed_at", True)
+            ANN, repository.id, Query("commit", {"repository": repository.id}, "recorded_at", True)
         )
         assert page.items[0].sha == head
 
@@ -481,7 +481,7 @@ async def test_reads_by_id_are_one_point_read_and_survive_the_codec(source: Sour
     page = await source.branches.commits(
         ANN,
         repository.id,
-        Query("commit", {"repository": repository.id, "branch": "feature/x"}, "committed_at"),
+        Query("commit", {"repository": repository.id, "branch": "feature/x"}, "recorded_at"),
     )
     assert [commit.sha for commit in page.items] == [sha]
     assert await source.units.get(ANN, Commit, page.items[0].id) == page.items[0]

@@ -76,7 +76,7 @@ def render(release: Release, environment: Environment, content: bytes, at: datet
         git_path=manifest_path(environment.name, release.project, release.module),
         content=content.decode(),
         content_hash=hashed,
-        images=tuple(f"{part.artifact}@{part.digest}" for part in release.components),
+        images=release.images,
         status=ManifestStatus.RENDERED,
         created_at=at,
         updated_at=at,
@@ -151,7 +151,7 @@ def degrade(state: SyncState, cause: str, at: datetime) -> Change[SyncState]:
 
 
 def restore(
-    state: SyncState, revision: str, hashed: str | None, cause: str, at: datetime, *, runs: bool
+    state: SyncState, revision: str | None, hashed: str | None, cause: str, at: datetime, *, runs: bool
 ) -> Change[SyncState]:
     """Git wants again what it wanted before a failed deployment; `runs`: and that is what runs."""
     restored = replace(

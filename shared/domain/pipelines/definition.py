@@ -16,7 +16,7 @@ MAX_BYTES = 64 * 1024
 MAX_STEPS = 100
 MAX_PATHS = 20
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
@@ -75,7 +75,8 @@ class Definition:
 
 def short_name(module: str) -> str:
     """`module-orders` is called `orders` in paths and package names."""
-    return module.removeprefix("module-") or module
+    short = module.removeprefix("module-")
+    return short if short[:1].isalnum() else module
 
 
 def definition_path(module: str) -> str:
@@ -207,7 +208,7 @@ class _Reader:
     def _name(self, value: object, where: str) -> str:
         if not isinstance(value, str) or not _NAME.fullmatch(value):
             self._problem(
-                where, "give a name of 1 to 64 letters, digits, blanks, dots, dashes or underscores"
+                where, "give a name of 1 to 100 letters, digits, blanks, dots, dashes or underscores"
             )
             return ""
         return value

@@ -30,7 +30,6 @@ from shared.domain.pipelines.model import (
 )
 from shared.domain.pipelines.tree import SEVERITY, counted, fold, paths, refolded, steps_of
 
-TIMED_OUT = "timed_out"
 INVALID_DEFINITION = "invalid_definition"
 
 _ENDING = {

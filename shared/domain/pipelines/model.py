@@ -37,6 +37,10 @@ PIPELINE = Machine(
 )
 
 
+TIMED_OUT = "timed_out"
+"""The reason of a run that failed because it, or one of its steps, took too long."""
+
+
 class RunStatus(StrEnum):
     PENDING = "pending"
     RUNNING = "running"
@@ -209,6 +213,11 @@ class PipelineRun(Entity):
     @property
     def is_terminal(self) -> bool:
         return self.status in RUN.terminal
+
+    @property
+    def verdict(self) -> str:
+        """The status, or `timed_out` where that is why it failed."""
+        return self.outcome_reason if self.outcome_reason == TIMED_OUT else self.status
 
     @property
     def logs_path(self) -> str:

@@ -3,6 +3,8 @@
 Bump TEMPLATE_VERSION with every change of a script; equal inputs must keep giving equal text.
 """
 
+import re
+
 from shared.domain.kernel.errors import Problem
 from shared.domain.pipelines.definition import (
     ArtifactSpec,
@@ -16,6 +18,8 @@ from shared.domain.pipelines.definition import (
 from shared.domain.pipelines.model import ModuleType
 
 TEMPLATE_VERSION = 1
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 _COMPILE = """\
 python3 -m compileall -q -x '(^|/)([.]deps|[.]tools|node_modules)/' .
@@ -98,9 +102,10 @@ gzip -n -f package/{name}.tar
 
 def template(module: str, module_type: ModuleType, feed: str | None) -> Definition:
     """The definition for a module. Raises InvalidDefinition where the module's name cannot name a file."""
+    if not _FILE_NAME.fullmatch(module):
+        hint = "use up to 100 letters, digits, dots, dashes and underscores, starting with a letter or digit"
+        raise refused(Problem("module", hint, "invalid_name"))
     name = short_name(module)
-    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or not name.isascii():
-        raise refused(Problem("module", "use letters, digits, dots, dashes and underscores", "invalid_name"))
     npm = module_type is ModuleType.FRONTEND
     stages = _npm_stages(name) if npm else _python_stages(name, module_type)
     archive = f"{'package' if npm else 'dist'}/{name}.tar.gz"

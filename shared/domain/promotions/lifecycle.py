@@ -176,8 +176,10 @@ def step_to(promotion: Promotion, step: PromotionStep, at: datetime) -> Promotio
     return replace(promotion, step=step, updated_at=at)
 
 
-def complete(promotion: Promotion, revision: str, url: str | None, at: datetime) -> Change[Promotion]:
-    """The release runs there, desired by the git commit `revision`."""
+def complete(
+    promotion: Promotion, revision: str, images: tuple[str, ...], url: str | None, at: datetime
+) -> Change[Promotion]:
+    """The release runs there, desired by the git commit `revision`; `images` are name@digest."""
     status = MACHINE.next(promotion.status, "complete")
     done = replace(promotion, status=status, url=url, completed_at=at, updated_at=at)
     fact = _fact(
@@ -186,6 +188,7 @@ def complete(promotion: Promotion, revision: str, url: str | None, at: datetime)
         fromEnvironment=done.source_environment,
         toEnvironment=done.environment_name,
         manifestRevision=revision,
+        images=list(images),
         strategy=str(done.strategy),
     )
     return Change(done, "promotion.deployed", (fact,))

@@ -82,6 +82,11 @@ class Release(Entity):
         """The component that a deployment runs."""
         return next(part for part in self.components if part.role is Role.PRIMARY)
 
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Every artifact as name@digest."""
+        return tuple(f"{part.artifact}@{part.digest}" for part in self.components)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hop:

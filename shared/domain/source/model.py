@@ -110,6 +110,8 @@ class Commit(Entity):
     author: str
     recorded_by: str
     committed_at: datetime
+    recorded_at: datetime
+    """Orders the commits of a repository: git's own times have whole seconds only."""
     artifact: str | None = None
     revision: int = 0
 

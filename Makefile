@@ -1,0 +1,37 @@
+# setup does nothing when nothing changed; everything else calls it.
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.slipway-setup
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN{FS=":.*## "}{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## install everything into .venv
+
+$(STAMP): requirements.txt requirements-dev.txt pyproject.toml .python-version
+	@sh local/setup.sh $(VENV)
+	@touch $@
+
+demo: setup ## the main job, end to end, on the embedded platform
+	@$(BIN)/slipway demo
+
+test: setup ## the tests
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+run: setup ## serve until stopped
+	@$(BIN)/slipway serve
+
+check: setup ## lint, format, types, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+routes: setup ## one line per served route: surface, method, path, function, scope
+	@$(BIN)/slipway routes
+
+clean: ## remove what setup and runs have made
+	rm -rf $(VENV) .slipway build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+.PHONY: help setup demo test run check routes clean

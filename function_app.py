@@ -1,0 +1,34 @@
+"""The FunctionApp: registers surfaces, workers, relay and timers by role. No logic."""
+
+from functools import cache
+
+import azure.functions as func
+
+import functions.api.devops  # noqa: F401 - declares the endpoints of the surface
+from functions.http.health import platform
+from functions.http.logs import configure_logging
+from functions.http.surface import SURFACES
+from functions.relay import outbox, timers
+from functions.workers import CONSUMERS
+from shared.app import App, build_app
+from shared.settings import Settings
+
+settings = Settings.load()
+configure_logging(settings.log_level)
+
+
+@cache
+def composition() -> App:
+    """The one App of this process, made on first use: importing this file must stay cheap."""
+    return build_app(settings)
+
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+if settings.role in ("api", "all"):
+    for surface in SURFACES.values():
+        surface.register(app, composition)
+if settings.role in ("worker", "all"):
+    for consumer in CONSUMERS:
+        consumer.register(app, composition)
+    outbox.register(app, composition)
+    timers.register(app, composition)

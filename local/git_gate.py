@@ -1,0 +1,65 @@
+"""Who may fetch and push over git, and what a push sets off: the same rules as the API, asked of the same
+services."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from functions.http.caller import actor_from
+from local.git_http import Access
+from shared.app import App
+from shared.domain.kernel.actor import Actor
+from shared.domain.kernel.errors import Forbidden, NotFound
+from shared.domain.kernel.policy import is_granted
+from shared.domain.source.lifecycle import require_ready
+from shared.domain.source.model import Repository
+from shared.ports.source_host import RefUpdate
+from shared.ports.store import Query
+from shared.services.trace import CURRENT, new_trace
+
+READ, WRITE = "devops.repositories.read", "devops.repositories.write"
+
+
+class GitScopeMissing(Forbidden):
+    code = "scope_missing"
+
+
+@dataclass(frozen=True, slots=True)
+class GitGate:
+    """Implements git_http.Gate over the App."""
+
+    app: App
+
+    async def authorise(self, token: str, tenant: str, project: str, name: str, *, write: bool) -> Access:
+        """A foreign tenant's repository answers exactly as one that is not there."""
+        actor = actor_from(await self.app.tokens.verify(token), self.app.settings.tenant_claim)
+        scope = WRITE if write else READ
+        if not is_granted(scope, actor.grants):
+            raise GitScopeMissing(f"This needs the scope {scope}.", scope=scope)
+        repository = None
+        if actor.tenant == tenant:
+            repository = await self.app.repositories.find_named(actor, project, name)
+        if repository is None:
+            raise NotFound("There is no such repository.")
+        require_ready(repository)
+        protected = await self._protected(actor, repository) if write else frozenset()
+        return Access(subject=actor.subject, protected=protected)
+
+    async def pushed(self, access: Access, updates: Sequence[RefUpdate]) -> None:
+        """Record every branch that moved. What fails stays in the host's journal for the sweep."""
+        token = CURRENT.set(new_trace())
+        try:
+            for update in updates:
+                await self.app.branches.record_update(update)
+        finally:
+            CURRENT.reset(token)
+
+    async def _protected(self, actor: Actor, repository: Repository) -> frozenset[str]:
+        found: set[str] = set()
+        after = None
+        while True:
+            query = Query("branch", {"repository": repository.id}, "name", after=after, limit=500)
+            page = await self.app.branches.list(actor, repository.id, query)
+            found.update(branch.name for branch in page.items if branch.is_protected)
+            if page.next is None:
+                return frozenset(found)
+            after = page.next

@@ -1,0 +1,98 @@
+"""Reconciliation: what runs is brought to what git wants. Git wins: what the head of the tenant's GitOps
+repository says is what is applied, whoever committed it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.domain.environments.model import Environment
+from shared.domain.gitops.errors import BadManifest, NothingToReconcile
+from shared.domain.gitops.lifecycle import begin_sync, degrade, desire, reconcile, settle
+from shared.domain.gitops.model import SyncState, sync_state_id
+from shared.domain.kernel.actor import Actor
+from shared.ports.store import Query
+from shared.ports.target import DeployFailed
+from shared.services.desired_state import Desired, DesiredStates
+from shared.services.environments import Environments
+from shared.services.live_states import LiveStates, revision_of
+from shared.services.once import Once
+from shared.services.promotions import id_in
+from shared.services.rollouts import Rollouts
+from shared.services.unit import Page, Unit, Units
+
+_STATES_AT_ONCE = 30
+"""Sync states that one reconciliation marks: a document, an audit entry and an outbox entry each."""
+
+
+@dataclass(frozen=True, slots=True)
+class GitOps:
+    units: Units
+    environments: Environments
+    desired_states: DesiredStates
+    live_states: LiveStates
+    rollouts: Rollouts
+
+    async def states(self, actor: Actor, query: Query) -> Page[SyncState]:
+        return await self.units.list(actor, SyncState, query)
+
+    async def reconcile(
+        self, actor: Actor, environment: str, module: str | None, once: Once | None
+    ) -> tuple[SyncState, ...]:
+        """Ask for reconciliation of an environment, or of one module in it. NothingToReconcile where no
+        release was ever promoted."""
+        where = await self.environments.get(actor, environment)
+
+        async def turn(unit: Unit) -> tuple[SyncState, ...]:
+            states = await unit.children(SyncState, limit=_STATES_AT_ONCE)
+            wanted = [state for state in states if module in (None, state.module)]
+            if not wanted:
+                raise NothingToReconcile(
+                    f"Nothing is desired in {where.name} yet; promote a release into it first."
+                )
+            for state in wanted:
+                unit.emit(reconcile(where.name, state.component))
+            return tuple([unit.apply(begin_sync(state, unit.now)) for state in wanted])
+
+        return await self.units.run(actor, Environment.__record__.root_of(where.id), turn, once)
+
+    async def sync(self, actor: Actor, payload: Mapping[str, object]) -> None:
+        """For ReconcileRequested: bring one component to what git wants, for a deployment or on its own."""
+        if "deploymentId" in payload:
+            await self.rollouts.carry_out(actor, id_in(payload, "deploymentId", "dep"))
+            return
+        environment = await self.environments.get(actor, str(payload.get("environment")))
+        component = id_in(payload, "componentId", "comp")
+        state = await self.units.get(actor, SyncState, sync_state_id(environment.id, component))
+        desired = await self.desired_states.read(actor, state.path)
+        before = await self.live_states.observe(state)
+        try:
+            live = await self.live_states.apply(state, desired.content)
+        except (DeployFailed, BadManifest) as failure:
+            await self._degraded(actor, state, desired, failure.message)
+        else:
+            drifted = before.revision != revision_of(desired.content) or before.health == "unhealthy"
+            await self._synced(actor, state, desired, live.url, drifted=drifted)
+
+    async def _synced(
+        self, actor: Actor, state: SyncState, desired: Desired, url: str | None, *, drifted: bool
+    ) -> None:
+        async def turn(unit: Unit) -> None:
+            syncing = await _syncing(unit, state.id, desired)
+            unit.apply(settle(syncing, url, unit.now, drifted=drifted))
+
+        await self.units.run(actor, SyncState.__record__.root_of(state.id), turn)
+
+    async def _degraded(self, actor: Actor, state: SyncState, desired: Desired, cause: str) -> None:
+        async def turn(unit: Unit) -> None:
+            syncing = await _syncing(unit, state.id, desired)
+            unit.apply(degrade(syncing, cause, unit.now))
+
+        await self.units.run(actor, SyncState.__record__.root_of(state.id), turn)
+
+
+async def _syncing(unit: Unit, state_id: str, desired: Desired) -> SyncState:
+    """The sync state on its way to `desired`. The revision is the commit at which this content was first
+    seen; a later commit that does not touch the file does not change it."""
+    state = await unit.get(SyncState, state_id)
+    if state.content_hash != desired.content_hash:
+        state = unit.apply(desire(state, desired.revision, desired.content_hash, unit.now))
+    return unit.apply(begin_sync(state, unit.now))

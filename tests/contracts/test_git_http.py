@@ -1,0 +1,401 @@
+"""The real git client against the embedded host, over a real server on a free port."""
+
+import asyncio
+import gzip
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from local.git_http import Access, GitHttp
+from shared.adapters.hosts.embedded_git import EmbeddedGit
+from shared.domain.kernel.errors import Forbidden, NotFound, Transient
+from shared.ports.source_host import FileChange, Place, RefUpdate, Signature
+from shared.ports.tokens import TokenRefused
+from tests.support.app import SteppingClock
+
+PLACE = Place("tenant-a", "proj-x", "api")
+ADA = Signature("Ada", "ada@example.com", datetime(2026, 6, 11, 9, 0, tzinfo=UTC))
+
+
+@dataclass
+class TokenGate:
+    """One writer, one reader; `main` is protected. Can be told to fail at recording."""
+
+    pushes: list[RefUpdate] = field(default_factory=list)
+    failing: bool = False
+
+    async def authorise(self, token: str, tenant: str, project: str, name: str, *, write: bool) -> Access:
+        if token not in {"writer", "reader"}:
+            raise TokenRefused("The token is not known; ask for a new one.")
+        if (tenant, project, name) != (PLACE.tenant, PLACE.project, PLACE.name):
+            raise NotFound("There is no such repository.")
+        if write and token == "reader":
+            raise Forbidden("This token may only read.")
+        return Access(subject=token, protected=frozenset({"main"}))
+
+    async def pushed(self, access: Access, updates: Sequence[RefUpdate]) -> None:
+        if self.failing:
+            raise Transient("The store is away.")
+        self.pushes.extend(updates)
+
+
+@dataclass
+class Site:
+    host: EmbeddedGit
+    gate: TokenGate
+    port: int
+    home: Path
+
+    def url(self, token: str = "writer") -> str:
+        return f"http://x:{token}@127.0.0.1:{self.port}/git/tenant-a/proj-x/api.git"
+
+    def git(self, *args: str, at: Path | None = None, fails: bool = False) -> str:
+        done = subprocess.run(
+            ["git", *args],
+            cwd=at or self.home,
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(self.home),
+                "GIT_CONFIG_NOSYSTEM": "1",
+                "GIT_TERMINAL_PROMPT": "0",
+                "GIT_AUTHOR_NAME": "Bob",
+                "GIT_AUTHOR_EMAIL": "bob@example.com",
+                "GIT_COMMITTER_NAME": "Bob",
+                "GIT_COMMITTER_EMAIL": "bob@example.com",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert (done.returncode != 0) == fails, done.stderr
+        return done.stdout + done.stderr
+
+    def clone(self, name: str = "work", *args: str) -> Path:
+        self.git("clone", "-q", *args, self.url(), name)
+        return self.home / name
+
+    def committed(self, work: Path, path: str, content: str | bytes = "x\n", message: str = "m") -> str:
+        (work / path).parent.mkdir(parents=True, exist_ok=True)
+        (work / path).write_bytes(content if isinstance(content, bytes) else content.encode())
+        self.git("add", "-A", at=work)
+        self.git("commit", "-q", "-m", message, at=work)
+        return self.git("rev-parse", "HEAD", at=work).strip()
+
+    def heads(self) -> dict[str, str]:
+        return asyncio.run(self.host.branches(PLACE))
+
+    def pending(self) -> list[RefUpdate]:
+        return asyncio.run(self.host.pending(older_than=0))
+
+    def raw(self, head: str, body: bytes = b"") -> bytes:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
+            connection.sendall(head.replace("\n", "\r\n").encode() + b"Connection: close\r\n\r\n" + body)
+            answer = b""
+            while chunk := connection.recv(65536):
+                answer += chunk
+        return answer
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    host, gate = EmbeddedGit(tmp_path / "git", SteppingClock()), TokenGate()
+    asyncio.run(host.create(PLACE, default_branch="main", author=ADA, readme="# api\n"))
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(GitHttp(host, gate), log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.005)
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".gitconfig").write_text("[init]\n\tdefaultBranch = main\n")
+    try:
+        yield Site(host, gate, listener.getsockname()[1], home)
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)
+        listener.close()
+        assert not thread.is_alive()
+
+
+def test_a_clone_holds_what_the_host_holds(site: Site) -> None:
+    commit = site.host.commit(
+        PLACE,
+        "main",
+        [FileChange("bin/run", "add", b"#!/bin/sh\n", executable=True)],
+        message="m",
+        author=ADA,
+    )
+    asyncio.run(commit)
+    work = site.clone()
+    assert (work / "README.md").read_text() == "# api\n"
+    assert os.access(work / "bin/run", os.X_OK)
+    assert site.git("rev-parse", "HEAD", at=work).strip() == site.heads()["main"]
+    site.git("fsck", "--strict", "--full", at=work)
+
+
+def test_a_fetch_brings_what_is_new(site: Site) -> None:
+    work = site.clone()
+    asyncio.run(site.host.commit(PLACE, "main", [FileChange("new", "add", b"n")], message="m", author=ADA))
+    site.git("pull", "-q", at=work)
+    assert (work / "new").read_bytes() == b"n"
+
+
+def test_a_shallow_clone_has_one_commit(site: Site) -> None:
+    for index in range(3):
+        change = [FileChange(f"f{index}", "add", b"n")]
+        asyncio.run(site.host.commit(PLACE, "main", change, message="m", author=ADA))
+    work = site.clone("shallow", "--depth", "1")
+    assert site.git("rev-list", "--count", "HEAD", at=work).strip() == "1"
+    assert (work / "f0").exists()
+
+
+def test_a_pushed_branch_is_told_and_stays_pending_until_acknowledged(site: Site) -> None:
+    work = site.clone()
+    site.git("checkout", "-q", "-b", "topic", at=work)
+    sha = site.committed(work, "src/a.py")
+    site.git("push", "-q", "origin", "topic", at=work)
+    assert site.heads()["topic"] == sha
+    assert [(each.branch, each.old, each.new, each.pushed_by) for each in site.gate.pushes] == [
+        ("topic", None, sha, "writer")
+    ]
+    assert site.pending() == site.gate.pushes
+    asyncio.run(site.host.acknowledge(site.gate.pushes[0]))
+    assert site.pending() == []
+
+
+def test_a_branch_at_a_known_commit_can_be_pushed_without_objects(site: Site) -> None:
+    work = site.clone()
+    site.git("push", "-q", "origin", "main:refs/heads/same", at=work)
+    assert site.heads()["same"] == site.heads()["main"]
+
+
+def test_a_push_to_a_protected_branch_is_refused_and_others_go_through(site: Site) -> None:
+    work = site.clone()
+    before = site.heads()["main"]
+    sha = site.committed(work, "a")
+    said = site.git("push", "origin", "main", "main:topic", at=work, fails=True)
+    assert "protected branch: open a pull request" in said
+    assert "remote rejected" in said
+    assert site.heads() == {"main": before, "topic": sha}
+    said = site.git("push", "origin", ":main", at=work, fails=True)
+    assert "protected branch: open a pull request" in said
+
+
+def test_an_unprotected_branch_can_be_forced_and_deleted(site: Site) -> None:
+    work = site.clone()
+    site.git("checkout", "-q", "-b", "topic", at=work)
+    first = site.committed(work, "a")
+    site.git("push", "-q", "origin", "topic", at=work)
+    site.git("commit", "-q", "--amend", "-m", "again", at=work)
+    assert "non-fast-forward" in site.git("push", "origin", "topic", at=work, fails=True)
+    site.git("push", "-q", "--force", "origin", "topic", at=work)
+    second = site.heads()["topic"]
+    assert second != first
+    site.git("push", "-q", "origin", ":topic", at=work)
+    assert "topic" not in site.heads()
+    assert [(each.old, each.new) for each in site.pending()] == [
+        (None, first),
+        (first, second),
+        (second, None),
+    ]
+
+
+def test_the_default_branch_cannot_be_deleted_by_a_push(site: Site) -> None:
+    place_head = site.host.repositories.path(PLACE)
+    assert place_head is not None
+    asyncio.run(site.host.create_branch(PLACE, "trunk", site.heads()["main"], by="ada"))
+    (place_head / "HEAD").write_text("ref: refs/heads/trunk\n")
+    work = site.clone()
+    assert "default branch" in site.git("push", "origin", ":trunk", at=work, fails=True)
+
+
+def test_a_tag_is_taken_once_and_never_moves(site: Site) -> None:
+    work = site.clone()
+    site.git("tag", "-a", "v1", "-m", "one", at=work)
+    site.git("push", "-q", "origin", "v1", at=work)
+    site.git("tag", "light", at=work)
+    site.git("push", "-q", "origin", "light", at=work)
+    site.committed(work, "a")
+    site.git("tag", "-f", "v1", at=work)
+    assert "tags never move" in site.git("push", "--force", "origin", "v1", at=work, fails=True)
+    assert "tags never move" in site.git("push", "origin", ":refs/tags/v1", at=work, fails=True)
+    assert "v1" in site.git("tag", at=site.clone("other"))
+    assert site.pending() == []
+
+
+@pytest.mark.parametrize("ref", ["refs/notes/x", "refs/slipway/x", "refs/heads/HEAD"])
+def test_other_refs_are_refused(site: Site, ref: str) -> None:
+    work = site.clone()
+    assert "remote rejected" in site.git("push", "origin", f"main:{ref}", at=work, fails=True)
+    assert set(site.heads()) == {"main"}
+
+
+def test_a_pushed_tree_with_a_git_folder_is_refused(site: Site) -> None:
+    work = site.clone()
+    blob = site.git("hash-object", "-w", "README.md", at=work).strip()
+    listing = site.home / "listing"
+    for name in (".git", ".GIT", "git~1", ".git.", "a\\b"):
+        listing.write_text(f"100644 blob {blob}\t{name}\n")
+        with listing.open() as stdin:
+            tree = subprocess.run(
+                ["git", "mktree"], cwd=work, stdin=stdin, capture_output=True, text=True, check=True
+            ).stdout.strip()
+        nested = subprocess.run(
+            ["git", "mktree"],
+            cwd=work,
+            input=f"040000 tree {tree}\tdeep\n",
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        commit = site.git("commit-tree", nested, "-p", "HEAD", "-m", "evil", at=work).strip()
+        assert "unsafe tree" in site.git("push", "origin", f"{commit}:refs/heads/evil", at=work, fails=True)
+    assert set(site.heads()) == {"main"}
+
+
+def test_a_tip_whose_objects_are_missing_is_refused(site: Site) -> None:
+    line = b"%s %s refs/heads/ghost\0 report-status" % (b"0" * 40, b"1" * 40)
+    empty_pack = bytes.fromhex("5041434b0000000200000000029d08823bd8a8eab510ad6ac75c823cfd3ed31e")
+    body = b"%04x%s0000" % (len(line) + 4, line) + empty_pack
+    answer = site.raw(
+        "POST /git/tenant-a/proj-x/api.git/git-receive-pack HTTP/1.1\nHost: x\nAuthorization: Bearer writer\n"
+        f"Content-Length: {len(body)}\n",
+        body,
+    )
+    assert b"ng refs/heads/ghost missing objects" in answer
+    assert set(site.heads()) == {"main"}
+
+
+def test_a_damaged_pack_is_refused(site: Site) -> None:
+    line = b"%s %s refs/heads/bad\0 report-status" % (b"0" * 40, site.heads()["main"].encode())
+    body = b"%04x%s0000" % (len(line) + 4, line) + b"PACK\0\0\0\2\0\0\0\3not a pack at all, but long enough"
+    answer = site.raw(
+        "POST /git/tenant-a/proj-x/api.git/git-receive-pack HTTP/1.1\nHost: x\nAuthorization: Bearer writer\n"
+        f"Content-Length: {len(body)}\n",
+        body,
+    )
+    assert b"unpack the pack is damaged" in answer
+    assert b"ng refs/heads/bad" in answer
+    assert set(site.heads()) == {"main"}
+
+
+def test_a_large_file_is_pushed_and_cloned(site: Site) -> None:
+    work = site.clone()
+    site.git("checkout", "-q", "-b", "large", at=work)
+    content = os.urandom(20 << 20)
+    site.committed(work, "large.bin", content)
+    site.git("push", "-q", "origin", "large", at=work)
+    again = site.clone("again", "-b", "large")
+    assert (again / "large.bin").read_bytes() == content
+
+
+def test_many_refs_are_sent_compressed_and_understood(site: Site) -> None:
+    work = site.clone()
+    for index in range(40):
+        site.git("branch", f"b{index}", at=work)
+    site.git("push", "-q", "origin", "--all", at=work, fails=False)
+    asyncio.run(site.host.commit(PLACE, "b3", [FileChange("x", "add", b"x")], message="m", author=ADA))
+    site.git("fetch", "-q", at=work)
+    assert len(site.heads()) == 41
+
+
+def test_a_gzip_body_is_inflated(site: Site) -> None:
+    want = b"want %s side-band-64k thin-pack ofs-delta\n" % site.heads()["main"].encode()
+    body = gzip.compress(b"%04x%s00000009done\n" % (len(want) + 4, want))
+    answer = site.raw(
+        "POST /git/tenant-a/proj-x/api.git/git-upload-pack HTTP/1.1\nHost: x\nAuthorization: Bearer reader\n"
+        f"Content-Encoding: gzip\nContent-Length: {len(body)}\n",
+        body,
+    )
+    assert b"200 OK" in answer
+    assert b"PACK" in answer
+
+
+@pytest.mark.parametrize(("body", "status"), [(b"not gzip", b"400"), (gzip.compress(b"0000")[:-9], b"400")])
+def test_a_broken_gzip_body_is_a_bad_request(site: Site, body: bytes, status: bytes) -> None:
+    answer = site.raw(
+        "POST /git/tenant-a/proj-x/api.git/git-upload-pack HTTP/1.1\nHost: x\nAuthorization: Bearer reader\n"
+        f"Content-Encoding: gzip\nContent-Length: {len(body)}\n",
+        body,
+    )
+    assert answer.split()[1] == status
+
+
+def test_a_wrong_token_is_unauthorised(site: Site) -> None:
+    assert "Authentication failed" in site.git("ls-remote", site.url("stolen"), fails=True)
+    answer = site.raw(
+        "GET /git/tenant-a/proj-x/api.git/info/refs?service=git-upload-pack HTTP/1.1\nHost: x\n"
+    )
+    assert answer.split()[1] == b"401"
+    assert b'Basic realm="slipway"' in answer
+
+
+def test_a_bearer_header_opens_the_door(site: Site) -> None:
+    url = f"http://127.0.0.1:{site.port}/git/tenant-a/proj-x/api.git"
+    said = site.git("-c", "http.extraHeader=Authorization: Bearer reader", "ls-remote", url)
+    assert "refs/heads/main" in said
+
+
+def test_a_reader_may_not_push_and_a_stranger_finds_nothing(site: Site) -> None:
+    work = site.clone()
+    said = site.git("push", site.url("reader"), "main:topic", at=work, fails=True)
+    assert "403" in said
+    said = site.git("ls-remote", site.url().replace("proj-x", "proj-y"), fails=True)
+    assert "not found" in said
+    said = site.git("ls-remote", site.url().replace("api.git", "..%2fapi.git"), fails=True)
+    assert "not found" in said
+
+
+def test_every_protocol_version_a_client_offers_works(site: Site) -> None:
+    for version in ("0", "1", "2"):
+        site.git("-c", f"protocol.version={version}", "clone", "-q", site.url(), f"v{version}")
+
+
+def test_a_push_stands_when_recording_fails(site: Site) -> None:
+    site.gate.failing = True
+    work = site.clone()
+    site.git("push", "-q", "origin", "main:topic", at=work)
+    assert [each.branch for each in site.pending()] == ["topic"]
+
+
+def test_of_pushes_at_once_to_one_branch_exactly_one_wins(site: Site) -> None:
+    works = [site.clone(f"w{index}") for index in range(4)]
+    for index, work in enumerate(works):
+        site.git("checkout", "-q", "-b", "topic", at=work)
+        site.committed(work, "f", f"{index}\n")
+    results: list[int] = []
+
+    def push(work: Path) -> None:
+        done = subprocess.run(
+            ["git", "push", "-q", "origin", "topic"],
+            cwd=work,
+            env={
+                **os.environ,
+                "HOME": str(site.home),
+                "GIT_TERMINAL_PROMPT": "0",
+                "GIT_CONFIG_NOSYSTEM": "1",
+            },
+            capture_output=True,
+            check=False,
+        )
+        results.append(done.returncode)
+
+    threads = [threading.Thread(target=push, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results.count(0) == 1
+    assert len(site.pending()) == 1

@@ -1,0 +1,34 @@
+"""The small app under a host, for tests that go through Microsoft's worker library."""
+
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from local.host import Host
+from local.worker import MODULE
+from tests.support.host import serving
+
+APPS = Path(__file__).parent / "apps"
+
+
+@dataclass(frozen=True)
+class Small:
+    """The host, a client of it, and what the app's functions saw (`apps/small/function_app.py`)."""
+
+    host: Host
+    client: aiohttp.ClientSession
+    seen: Any
+
+
+@pytest.fixture
+async def small(tmp_path: Path) -> AsyncIterator[Small]:
+    async with (
+        serving(tmp_path, app_directory=APPS / "small") as host,
+        aiohttp.ClientSession(host.url, cookie_jar=aiohttp.DummyCookieJar()) as client,
+    ):
+        yield Small(host, client, sys.modules[MODULE].SEEN)
