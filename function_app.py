@@ -4,8 +4,8 @@ from functools import cache
 
 import azure.functions as func
 
-import functions.api.devops  # noqa: F401 - declares the endpoints of the surface
-from functions.http.health import platform
+import functions.api.devops
+import functions.http.health  # noqa: F401 - declares health, readiness and the API documents
 from functions.http.logs import configure_logging
 from functions.http.surface import SURFACES
 from functions.relay import outbox, timers

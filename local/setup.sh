@@ -30,5 +30,4 @@ command -v git >/dev/null || { echo "Slipway's tests and demo need git: install 
     || { rm -rf "$venv"; "$python" -m venv "$venv"; }
 echo "Installing into $venv ..."
 "$venv/bin/python" -m pip install -q --disable-pip-version-check -r requirements-dev.txt
-"$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . 2>/dev/null \
-    || "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps -e .
+"$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps -e .

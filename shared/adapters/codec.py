@@ -1,6 +1,6 @@
 """Stored dataclasses to JSON-ready documents and back, with pydantic's TypeAdapter and a schema version."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import fields
 from datetime import datetime
 from functools import cache
@@ -18,15 +18,19 @@ UPGRADES: dict[tuple[str, int], Upgrade] = {}
 
 
 @cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+    return TypeAdapter(cast(type[Any], kind))
 
 
 @cache
-def _times(kind: type[Any]) -> tuple[str, ...]:
-    hints = get_type_hints(kind)
+def _times(kind: Hashable) -> tuple[str, ...]:
+    """The fields that hold a time."""
+    record = cast(type[Any], kind)
+    hints = get_type_hints(record)
     return tuple(
-        field.name for field in fields(kind) if datetime in (hints[field.name], *get_args(hints[field.name]))
+        field.name
+        for field in fields(record)
+        if datetime in (hints[field.name], *get_args(hints[field.name]))
     )
 
 
@@ -35,8 +39,8 @@ class RecordCodec:
     order."""
 
     def encode(self, entity: Entity) -> dict[str, Any]:
-        body = cast(dict[str, Any], _adapter(type(entity)).dump_python(entity, mode="json"))
-        for name in _times(type(entity)):
+        body = cast(dict[str, Any], _adapter(cast(Hashable, type(entity))).dump_python(entity, mode="json"))
+        for name in _times(cast(Hashable, type(entity))):
             body[name] = _fixed_width(body[name])
         body["schema"] = entity.__record__.schema
         return body
@@ -49,7 +53,10 @@ class RecordCodec:
         while version < record.schema:
             body = UPGRADES[record.kind, version](body)
             version += 1
-        return cast(T, _adapter(kind).validate_python({k: v for k, v in body.items() if k != "schema"}))
+        return cast(
+            T,
+            _adapter(cast(Hashable, kind)).validate_python({k: v for k, v in body.items() if k != "schema"}),
+        )
 
 
 def _fixed_width(text: str | None) -> str | None:

@@ -1,0 +1,21 @@
+"""Queue `promotions`: what was planned gets its promotion, and what waited is looked at again."""
+
+from functions.workers.consumer import Consumer, Job
+from shared.names import PROMOTIONS
+
+promotions = Consumer(PROMOTIONS)
+
+
+@promotions.on("ReleasePlanned")
+async def open_planned(job: Job) -> None:
+    await job.app.promotions.on_hop(job.actor, job.payload)
+
+
+@promotions.on("PromotionReady")
+async def open_next(job: Job) -> None:
+    await job.app.promotions.on_hop(job.actor, job.payload)
+
+
+@promotions.on("DeploymentPromoted")
+async def reevaluate_next(job: Job) -> None:
+    await job.app.promotions.on_deployed(job.actor, job.payload)
