@@ -34,6 +34,7 @@ from shared.services.deployments import Deployments
 from shared.services.desired_state import DesiredStates
 from shared.services.environments import Environments, Lanes
 from shared.services.gitops import GitOps
+from shared.services.keys import Keys
 from shared.services.live_states import LiveStates
 from shared.services.pipelines import Pipelines
 from shared.services.promotions import Promotions
@@ -78,6 +79,7 @@ class App:
     deployments: Deployments
     gitops: GitOps
     audit: Audit
+    keys: Keys
 
     @property
     def feed(self) -> SqliteStore:
@@ -88,6 +90,10 @@ class App:
         """Take up what an earlier process of this installation left: its scratch folders, its services."""
         await self.runner.sweep()
         await self.target.resume()
+
+    async def housekeep(self) -> None:
+        """Free what has expired, as the service does by itself; a bounded part each time."""
+        await self.store.purge(limit=5000)
 
     async def aclose(self) -> None:
         """Stop what this installation runs and close its files. What was deployed comes back with `start`."""
@@ -159,4 +165,5 @@ def build_app(settings: Settings, **replacements: Any) -> App:
         deployments=Deployments(units, lanes, manifests, desired),
         gitops=GitOps(units, environments, desired, live, Rollouts(units, lanes, desired, live)),
         audit=Audit(store),
+        keys=Keys(store, clock),
     )

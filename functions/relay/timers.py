@@ -21,6 +21,12 @@ def register(app: func.FunctionApp, get_app: "Callable[[], App]") -> None:
     trigger = app.timer_trigger(arg_name="timer", schedule="*/10 * * * * *", run_on_startup=True)
     app.function_name("source_sweep")(trigger(source_sweep))
 
+    async def housekeeping(timer: func.TimerRequest) -> None:
+        await get_app().housekeep()
+
+    trigger = app.timer_trigger(arg_name="timer", schedule="0 17 * * * *", run_on_startup=False)
+    app.function_name("housekeeping")(trigger(housekeeping))
+
 
 async def sweep_source(app: "App") -> int:
     """Record the ref moves whose recording was lost (the process died, the store was away); returns how many.

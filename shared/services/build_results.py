@@ -5,6 +5,7 @@ The checkout was written by strangers' code: nothing outside it may be read, wha
 
 import asyncio
 import hashlib
+import os
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -105,12 +106,13 @@ def _coverage(folder: Path, report: str | None) -> tuple[float | None, list[str]
 
 
 def _inside(folder: Path, path: Path) -> Path | None:
-    """The real file, if it is one within the folder."""
+    """The real file, if it is one within the folder that can be read."""
     try:
         real = path.resolve(strict=True)
     except (OSError, RuntimeError):
         return None
-    return real if real.is_file() and real.is_relative_to(folder.resolve()) else None
+    readable = real.is_file() and os.access(real, os.R_OK)
+    return real if readable and real.is_relative_to(folder.resolve()) else None
 
 
 def _hashed(path: Path) -> tuple[str, int]:

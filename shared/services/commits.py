@@ -93,7 +93,7 @@ class Commits:
         problems = [
             Problem(
                 f"changes[{i}].path",
-                f"The artifact {draft.artifact} has no {change.path}; give `content` or upload one that does.",
+                f"The artifact {draft.artifact} has no {change.path}; give `content` or upload one with it.",
                 "not_in_artifact",
             )
             for i, change in enumerate(draft.changes)

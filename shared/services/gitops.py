@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.domain.environments.model import Environment
-from shared.domain.gitops.errors import BadManifest, NothingToReconcile
+from shared.domain.gitops.errors import NothingToReconcile
 from shared.domain.gitops.lifecycle import begin_sync, degrade, desire, reconcile, settle
 from shared.domain.gitops.model import SyncState, sync_state_id
 from shared.domain.kernel.actor import Actor
+from shared.domain.kernel.errors import Permanent
 from shared.ports.store import Query
-from shared.ports.target import DeployFailed
 from shared.services.desired_state import Desired, DesiredStates
 from shared.services.environments import Environments
 from shared.services.live_states import LiveStates, revision_of
@@ -66,7 +66,7 @@ class GitOps:
         before = await self.live_states.observe(state)
         try:
             live = await self.live_states.apply(state, desired.content)
-        except (DeployFailed, BadManifest) as failure:
+        except Permanent as failure:
             await self._degraded(actor, state, desired, failure.message)
         else:
             drifted = before.revision != revision_of(desired.content) or before.health == "unhealthy"

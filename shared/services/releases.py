@@ -102,11 +102,10 @@ class Releases:
 
     async def cancel(
         self, actor: Actor, release_id: str, environment: str | None, reason: str, once: Once | None
-    ) -> ReleaseState:
+    ) -> Promotion:
         """Cancel the open promotion of a release, also while it queues for its environment."""
-        release = await self.units.get(actor, Release, release_id)
         promotion = await self._under_way(actor, release_id, environment, _CANCELLABLE, once)
-        return ReleaseState(release, await self.promotions.cancel(actor, promotion, reason, once))
+        return await self.promotions.cancel(actor, promotion, reason, once)
 
     async def approvals(self, actor: Actor, release_id: str) -> tuple[Approval, ...]:
         """Every vote on any promotion of a release, oldest promotion first."""

@@ -10,10 +10,10 @@ from shared.domain.deployments import lifecycle
 from shared.domain.deployments.model import Deployment
 from shared.domain.environments.lifecycle import arrive, take_over
 from shared.domain.environments.model import Arrival, Current, Environment, arrival_id, current_id
-from shared.domain.gitops.errors import BadManifest
 from shared.domain.gitops.lifecycle import begin_sync, restore, settle
 from shared.domain.gitops.model import Manifest, SyncState, SyncStatus, sync_state_id
 from shared.domain.kernel.actor import Actor
+from shared.domain.kernel.errors import Permanent
 from shared.domain.promotions import lifecycle as promotions
 from shared.domain.promotions.model import Promotion, PromotionStep
 from shared.domain.releases.model import Release
@@ -42,7 +42,7 @@ class Rollouts:
         if deployment.cause is None:
             try:
                 live = await self._roll_out(actor, deployment)
-            except (DeployFailed, BadManifest) as failure:
+            except Permanent as failure:
                 deployment = await self._condemn(actor, deployment, failure.message)
             else:
                 await self._succeed(actor, deployment, live)
@@ -117,8 +117,7 @@ class Rollouts:
     async def _clean_up(self, actor: Actor, deployment: Deployment) -> None:
         """After a failure: git wants again what it wanted before, and the lane is free."""
         desired = await self._restore(actor, deployment)
-        live = await self.live_states.observe(await self._state(actor, deployment))
-        runs = live.revision == revision_of(desired.content) and live.health != "unhealthy"
+        runs, url = await self._returned(await self._state(actor, deployment), desired)
 
         async def turn(unit: Unit) -> None:
             found = await self.lanes.in_hand(unit, deployment)
@@ -127,12 +126,25 @@ class Rollouts:
             mine, promotion, environment = found
             cause, hashed, at = mine.cause or "", desired.content_hash, unit.now
             state = await self._syncing(unit, mine)
-            unit.apply(restore(state, desired.revision, hashed, cause, at, runs=runs))
+            unit.apply(restore(state, desired.revision, hashed, cause, url, at, runs=runs))
             unit.apply(lifecycle.fail(mine, at))
             unit.apply(promotions.fail(promotion, cause, at))
             await self.lanes.leave(unit, environment, promotion.id)
 
         await self._run(actor, deployment, turn)
+
+    async def _returned(self, state: SyncState, desired: Desired) -> tuple[bool, str | None]:
+        """Whether what ran before runs again, and its URL. The target keeps the version before when it says
+        no; what it had switched to already is switched back here."""
+        wanted = revision_of(desired.content)
+        try:
+            live = await self.live_states.observe(state)
+            if live.revision != wanted:
+                live = await self.live_states.apply(state, desired.content)
+        except Permanent as failure:
+            _log.warning("%s does not run as before: %s", state.path, failure.message)
+            return False, None
+        return live.revision == wanted and live.health != "unhealthy", live.url
 
     async def _restore(self, actor: Actor, deployment: Deployment) -> Desired:
         """The desired state without what the deployment wrote; someone else's later word stays."""

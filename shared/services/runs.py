@@ -81,22 +81,25 @@ class Runs:
 
         Raises NotFound for an unknown pipeline or branch, RunLimitReached, PipelineSuperseded.
         """
+        root = PipelineDefinition.__record__.root_of(pipeline)
+        await self.units.replay(actor, root, once)
+        definition = await self.units.get(actor, PipelineDefinition, pipeline)
+        repository = await self.units.get(actor, Repository, definition.repository)
+        require_ready(repository)
+        if definition.status is PipelineStatus.SUPERSEDED:
+            raise PipelineSuperseded(
+                f"Another module's pipeline has taken over {definition.definition_path};"
+                " run that one, or generate this one again.",
+                definitionPath=definition.definition_path,
+            )
+        name = branch or repository.default_branch
+        # Before the turn: the longer a turn takes, the more starts of one repository lose to each other.
+        head = await self.host.head(place_of(repository), name)
 
         async def turn(unit: Unit) -> PipelineRun:
-            definition = await unit.get(PipelineDefinition, pipeline)
-            repository = await unit.get(Repository, definition.repository)
-            require_ready(repository)
-            if definition.status is PipelineStatus.SUPERSEDED:
-                raise PipelineSuperseded(
-                    f"Another module's pipeline has taken over {definition.definition_path};"
-                    " run that one, or generate this one again.",
-                    definitionPath=definition.definition_path,
-                )
-            name = branch or repository.default_branch
-            head = await self.host.head(place_of(repository), name)
             return await self._order(unit, definition, _Order(name, head, reason, unit.new_id("run")))
 
-        pending = await self.units.run(actor, PipelineDefinition.__record__.root_of(pipeline), turn, once)
+        pending = await self.units.run(actor, root, turn, once)
         await self._ensure(actor, pending)
         return pending
 
@@ -188,6 +191,9 @@ class Runs:
 
     async def build_result(self, actor: Actor, build_result: str) -> BuildResult:
         return await self.units.get(actor, BuildResult, build_result)
+
+    async def build_results(self, actor: Actor, query: Query) -> Page[BuildResult]:
+        return await self.units.list(actor, BuildResult, query)
 
     async def logs(
         self,

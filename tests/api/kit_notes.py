@@ -27,9 +27,10 @@ from shared.domain.kernel.errors import NotFound, Permanent, RuleBroken, Transie
 from shared.domain.kernel.ids import Root, root_id, root_of
 from shared.domain.kernel.machine import Machine
 from shared.domain.kernel.policy import PUBLIC
-from shared.domain.kernel.record import RecordKind
+from shared.domain.kernel.record import Entity, RecordKind
 from shared.ports import store
 from shared.ports.tokens import TokenRefused
+from shared.services.keys import Keys
 from shared.services.once import Once
 from shared.services.trace import current_trace
 from shared.services.unit import Page, Unit, Units
@@ -54,7 +55,7 @@ NOTE = Machine(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
+class Note(Entity):
     """Not declared with @record: the registry of the house must not know it."""
 
     __record__: ClassVar[RecordKind] = RecordKind("kit-note", "kit-note")
@@ -233,7 +234,7 @@ for other_name, other in (
 ):
     small_surface(other_name, other)
 
-TOKEN = "eyJhbGciOi.secret-token.of-ada"  # noqa: S105
+TOKEN = "eyJhbGciOi.secret-token.of-ada"
 
 
 class FakeTokens:
@@ -270,6 +271,7 @@ class Kit:
                 tokens=self.tokens,
                 clock=self.clock,
                 notes=self.notes,
+                keys=Keys(self.store, self.clock),
             ),
         )
 

@@ -130,7 +130,7 @@ def test_two_endpoints_of_one_shape_are_refused_across_surfaces_and_case() -> No
     two = Surface("two", title="Two", dialect=DEVOPS, catalogue=catalogue)
     one.get("/things/{thingId}", scope=PUBLIC, returns=SomeView)(good)
     two.post("/things/{thingId}", scope=PUBLIC, returns=SomeView)(good)
-    with pytest.raises(TypeError, match="two_raw .*one_good is declared as GET"):
+    with pytest.raises(TypeError, match=r"two_raw .*one_good is declared as GET"):
         two.get("/Things/{thingId}", scope=PUBLIC)(raw)
 
 

@@ -38,7 +38,7 @@ def sqlite_bus(folder: Path, clock: Clock) -> ClosingBus:
 
 
 class StillClock(SteppingClock):
-    """Moves only when told, so that a model may look at it as often as it likes."""
+    """Moves only when told, so that a test meets exact moments and a model may look as often as it likes."""
 
     def now(self) -> datetime:
         return self._now

@@ -10,6 +10,7 @@ import pytest
 
 from shared.adapters.embedded.bus import SqliteBus
 from shared.ports.bus import Bus, LockLost, Message, Received
+from tests.contracts.conftest import StillClock
 from tests.support.app import SteppingClock
 
 
@@ -323,10 +324,14 @@ async def test_a_bus_that_answers_is_ready(sqlite: SqliteBus) -> None:
     await sqlite.ready()
 
 
-async def test_the_detection_window_can_be_set(tmp_path: Path, clock: SteppingClock) -> None:
+async def test_the_detection_window_can_be_set_and_ends_exactly(tmp_path: Path) -> None:
+    clock = StillClock()
     bus = SqliteBus(tmp_path / "bus.db", clock, detection_window=timedelta(seconds=1))
-    await bus.send("q", [message(str(n)) for n in range(10)])
-    clock.advance(seconds=1)
-    await bus.send("q", [message("0"), message("new")])
-    assert await bus.depth("q") == 12
+    await bus.send("q", [message("a")])
+    clock.advance(seconds=0.999999)
+    await bus.send("q", [message("a")])
+    assert await bus.depth("q") == 1
+    clock.advance(seconds=0.000001)
+    await bus.send("q", [message("a"), message("b")])
+    assert await bus.depth("q") == 3
     await bus.aclose()

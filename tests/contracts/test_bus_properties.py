@@ -146,7 +146,7 @@ class BusModel(RuleBasedStateMachine):
         else:
             held.lock = held.locked_until = None
 
-    @rule(seconds=st.sampled_from([1, 30, 60, 300]))
+    @rule(seconds=st.sampled_from([1, 30, 60, 300, 600]))
     def time_passes(self, seconds: int) -> None:
         self.clock.advance(seconds=seconds)
 

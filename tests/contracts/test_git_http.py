@@ -3,130 +3,22 @@
 import asyncio
 import gzip
 import os
-import socket
 import subprocess
 import threading
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 
-from local.git_http import Access, GitHttp
-from shared.adapters.hosts.embedded_git import EmbeddedGit
-from shared.domain.kernel.errors import Forbidden, NotFound, Transient
-from shared.ports.source_host import FileChange, Place, RefUpdate, Signature
-from shared.ports.tokens import TokenRefused
-from tests.support.app import SteppingClock
-
-PLACE = Place("tenant-a", "proj-x", "api")
-ADA = Signature("Ada", "ada@example.com", datetime(2026, 6, 11, 9, 0, tzinfo=UTC))
-
-
-@dataclass
-class TokenGate:
-    """One writer, one reader; `main` is protected. Can be told to fail at recording."""
-
-    pushes: list[RefUpdate] = field(default_factory=list)
-    failing: bool = False
-
-    async def authorise(self, token: str, tenant: str, project: str, name: str, *, write: bool) -> Access:
-        if token not in {"writer", "reader"}:
-            raise TokenRefused("The token is not known; ask for a new one.")
-        if (tenant, project, name) != (PLACE.tenant, PLACE.project, PLACE.name):
-            raise NotFound("There is no such repository.")
-        if write and token == "reader":
-            raise Forbidden("This token may only read.")
-        return Access(subject=token, protected=frozenset({"main"}))
-
-    async def pushed(self, access: Access, updates: Sequence[RefUpdate]) -> None:
-        if self.failing:
-            raise Transient("The store is away.")
-        self.pushes.extend(updates)
-
-
-@dataclass
-class Site:
-    host: EmbeddedGit
-    gate: TokenGate
-    port: int
-    home: Path
-
-    def url(self, token: str = "writer") -> str:
-        return f"http://x:{token}@127.0.0.1:{self.port}/git/tenant-a/proj-x/api.git"
-
-    def git(self, *args: str, at: Path | None = None, fails: bool = False) -> str:
-        done = subprocess.run(
-            ["git", *args],
-            cwd=at or self.home,
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(self.home),
-                "GIT_CONFIG_NOSYSTEM": "1",
-                "GIT_TERMINAL_PROMPT": "0",
-                "GIT_AUTHOR_NAME": "Bob",
-                "GIT_AUTHOR_EMAIL": "bob@example.com",
-                "GIT_COMMITTER_NAME": "Bob",
-                "GIT_COMMITTER_EMAIL": "bob@example.com",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        assert (done.returncode != 0) == fails, done.stderr
-        return done.stdout + done.stderr
-
-    def clone(self, name: str = "work", *args: str) -> Path:
-        self.git("clone", "-q", *args, self.url(), name)
-        return self.home / name
-
-    def committed(self, work: Path, path: str, content: str | bytes = "x\n", message: str = "m") -> str:
-        (work / path).parent.mkdir(parents=True, exist_ok=True)
-        (work / path).write_bytes(content if isinstance(content, bytes) else content.encode())
-        self.git("add", "-A", at=work)
-        self.git("commit", "-q", "-m", message, at=work)
-        return self.git("rev-parse", "HEAD", at=work).strip()
-
-    def heads(self) -> dict[str, str]:
-        return asyncio.run(self.host.branches(PLACE))
-
-    def pending(self) -> list[RefUpdate]:
-        return asyncio.run(self.host.pending(older_than=0))
-
-    def raw(self, head: str, body: bytes = b"") -> bytes:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
-            connection.sendall(head.replace("\n", "\r\n").encode() + b"Connection: close\r\n\r\n" + body)
-            answer = b""
-            while chunk := connection.recv(65536):
-                answer += chunk
-        return answer
+from shared.domain.kernel.errors import Invalid
+from shared.ports.source_host import FileChange
+from tests.contracts.git_site import ADA, PLACE, Site, serving
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    host, gate = EmbeddedGit(tmp_path / "git", SteppingClock()), TokenGate()
-    asyncio.run(host.create(PLACE, default_branch="main", author=ADA, readme="# api\n"))
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(GitHttp(host, gate), log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.005)
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / ".gitconfig").write_text("[init]\n\tdefaultBranch = main\n")
-    try:
-        yield Site(host, gate, listener.getsockname()[1], home)
-    finally:
-        server.should_exit = True
-        thread.join(timeout=10)
-        listener.close()
-        assert not thread.is_alive()
+    with serving(tmp_path) as each:
+        yield each
 
 
 def test_a_clone_holds_what_the_host_holds(site: Site) -> None:
@@ -399,3 +291,64 @@ def test_of_pushes_at_once_to_one_branch_exactly_one_wins(site: Site) -> None:
         thread.join()
     assert results.count(0) == 1
     assert len(site.pending()) == 1
+
+
+def test_links_are_checked_out_only_where_they_stay_inside(site: Site) -> None:
+    work = site.clone()
+    site.git("checkout", "-q", "-b", "links", at=work)
+    (work / "deep/er").mkdir(parents=True)
+    (work / "deep/er/up").symlink_to("../..")
+    (work / "here").symlink_to("README.md")
+    good = site.committed(work, "deep/er/file")
+    (work / "there").symlink_to("deep/er/up/..")
+    bad = site.committed(work, "more")
+    (work / "there").unlink()
+    (work / "there").symlink_to("/etc/passwd")
+    worse = site.committed(work, "yet-more")
+    site.git("push", "-q", "origin", "links", at=work)
+    asyncio.run(site.host.checkout(PLACE, good, str(site.home / "good")))
+    assert (site.home / "good/here").read_text() == "# api\n"
+    assert (site.home / "good/deep/er/up").readlink() == Path("../..")
+    for sha in (bad, worse):
+        with pytest.raises(Invalid, match="leads out"):
+            asyncio.run(site.host.checkout(PLACE, sha, str(site.home / sha)))
+        assert not (site.home / sha / "there").is_symlink()
+
+
+def test_a_push_over_the_limit_is_refused_even_where_it_is_compressed(tmp_path: Path) -> None:
+    body = gzip.compress(b"\0" * (4 << 20))
+    with serving(tmp_path, max_body=1 << 20) as site:
+        answer = site.raw(
+            "POST /git/tenant-a/proj-x/api.git/git-receive-pack HTTP/1.1\nHost: x\n"
+            f"Authorization: Bearer writer\nContent-Encoding: gzip\nContent-Length: {len(body)}\n",
+            body,
+        )
+    assert answer.split()[1] == b"413"
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        ("GET /git/tenant-a/proj-x/api.git/info/refs", b"403"),
+        ("GET /git/tenant-a/proj-x/api.git/info/refs?service=git-upload-archive", b"403"),
+        ("GET /git/tenant-a/proj-x/api.git/HEAD", b"404"),
+        ("GET /git/tenant-a/proj-x/api.git/../other.git/info/refs?service=git-upload-pack", b"404"),
+        ("GET /git/tenant-a/proj-x/api.git/git-upload-pack", b"405"),
+    ],
+)
+def test_only_the_smart_protocol_is_served(site: Site, request_line: str, status: bytes) -> None:
+    answer = site.raw(f"{request_line} HTTP/1.1\nHost: x\nAuthorization: Bearer reader\n")
+    assert answer.split()[1] == status
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"zzzz", b"0000", b"0009want0000", b"0032want " + b"1" * 40 + b" x\n0000"]
+)
+def test_nonsense_is_answered_and_not_crashed_on(site: Site, body: bytes) -> None:
+    for service in ("git-upload-pack", "git-receive-pack"):
+        answer = site.raw(
+            f"POST /git/tenant-a/proj-x/api.git/{service} HTTP/1.1\nHost: x\nAuthorization: Bearer writer\n"
+            f"Content-Length: {len(body)}\n",
+            body,
+        )
+        assert answer.split()[1] in {b"200", b"400"}

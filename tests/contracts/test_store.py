@@ -16,7 +16,7 @@ from shared.domain.kernel.errors import Permanent, Transient
 from shared.domain.kernel.ids import Root
 from shared.names import INDEXES
 from shared.ports.store import BatchTooLarge, Index, Partition, Query, StoreConflict, TenantStore, Write
-from tests.contracts.conftest import FeedingStore
+from tests.contracts.conftest import STORES, FeedingStore, StillClock
 from tests.support.app import SteppingClock
 
 ROOT = Root("box", "1")
@@ -106,7 +106,7 @@ async def test_an_upsert_writes_over_anything_and_changes_the_etag(partition: Pa
     second = await partition.commit([Write("upsert", "a", "other", {"n": 2})])
     assert first["a"] != second["a"]
     document = (await partition.read(["a"]))["a"]
-    assert (document.kind, document.body) == ("other", {"n": 2})
+    assert (document.kind, document.body, document.etag) == ("other", {"n": 2}, second["a"])
 
 
 async def test_a_batch_is_bounded_by_operations(partition: Partition) -> None:
@@ -157,6 +157,21 @@ async def test_an_expired_document_is_gone_at_once(
     await partition.commit([create("a", at=2)])
     clock.advance(days=9)
     assert (await partition.read(["a"]))["a"].body == {"at": 2}
+
+
+@pytest.mark.parametrize("adapter", STORES)
+async def test_a_document_is_gone_in_the_very_moment_it_expires(adapter: str, tmp_path: Path) -> None:
+    clock = StillClock()
+    store = STORES[adapter](tmp_path, [], clock)
+    partition = store.open("acme").partition(ROOT)
+    write = Write("create", "a", "thing", expires_at=clock.now() + timedelta(seconds=1))
+    await partition.commit([write])
+    clock.advance(seconds=0.999999)
+    assert (await partition.read(["a"])).keys() == {"a"}
+    clock.advance(seconds=0.000001)
+    assert await partition.read(["a"]) == {}
+    await partition.commit([create("a")])
+    await store.aclose()
 
 
 async def test_a_replace_sets_the_expiry_anew(partition: Partition, clock: SteppingClock) -> None:

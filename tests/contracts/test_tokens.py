@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from jwt.algorithms import RSAAlgorithm
 
 from shared.adapters.jwks import RemoteKeys, discovered, fetch_json, key_table
 from shared.adapters.oidc import REMEMBERED_SECONDS, OidcTokens
@@ -243,6 +244,7 @@ async def test_a_discovery_document_that_misleads_is_not_followed(
 def test_keys_that_are_unfit_for_signatures_are_left_out() -> None:
     sound = public_jwk(rsa_key("main"), "sound")
     small = public_jwk(rsa_key("small", 1024), "small")
+    private = {**RSAAlgorithm.to_jwk(rsa_key("main"), as_dict=True), "key_ops": ["verify"]}
     document = {
         "keys": [
             sound,
@@ -250,7 +252,7 @@ def test_keys_that_are_unfit_for_signatures_are_left_out() -> None:
             {**sound, "kid": "encrypts", "use": "enc"},
             {**sound, "kid": "signs", "key_ops": ["sign"]},
             {**sound, "kid": "odd", "key_ops": 5},
-            {**sound, "kid": "private", "d": "AQAB"},
+            {**private, "kid": "private"},
             {**sound, "kid": "other-alg", "alg": "RS512"},
             {**sound, "kid": "crossed-alg", "alg": "ES256"},
             {**sound, "kid": "only-pss", "alg": "PS256"},

@@ -26,7 +26,7 @@ def open_store(path: Path) -> SqliteStore:
 
 
 async def commit_until_killed(path: Path) -> None:
-    """Batch after batch, numbered on from what is there: the parts, and a head that says which was the last."""
+    """Batch after batch, numbered on from what is there: the parts, and a head that names the last."""
     partition = open_store(path).open("acme").partition(ROOT)
     while True:
         head = (await partition.read([HEAD])).get(HEAD)
@@ -35,9 +35,8 @@ async def commit_until_killed(path: Path) -> None:
             Write("create", part_id(number, part), "part", {"batch": number, "at": part, "fill": "x" * 400})
             for part in range(PARTS)
         ]
-        moved = Write(
-            "replace" if head else "create", HEAD, "head", {"last": number}, head.etag if head else None
-        )
+        op: Literal["replace", "create"] = "replace" if head else "create"
+        moved = Write(op, HEAD, "head", {"last": number}, head.etag if head else None)
         await partition.commit([*parts[: PARTS // 2], moved, *parts[PARTS // 2 :]])
         print(number, flush=True)  # noqa: T201
 

@@ -25,7 +25,7 @@ async def serving(
 
 @contextmanager
 def app_imported_anew(app_directory: Path) -> Iterator[None]:
-    """The worker imports `function_app` by name and indexes an app once, so each host needs a fresh import."""
+    """The worker imports `function_app` by name and indexes an app once: each host needs a new import."""
     before = sys.modules.pop(MODULE, None)
     path = sys.path.copy()
     sys.path.insert(0, str(app_directory))

@@ -1,4 +1,4 @@
-"""`slipway serve` as a process of its own, for tests that kill it. Nothing outlives the block that started it."""
+"""`slipway serve` as a process of its own, for tests that kill it. Nothing outlives the block it is in."""
 
 import os
 import re
@@ -15,7 +15,12 @@ from typing import Self
 from tests.support.host import ROOT
 
 _READY = re.compile(rb"at (http://127\.0\.0\.1:\d+),")
-_COMMAND = "import sys; from pathlib import Path; from local.cli import main; sys.exit(main(sys.argv[2:], Path(sys.argv[1])))"
+_COMMAND = """
+import sys
+from pathlib import Path
+from local.cli import main
+sys.exit(main(sys.argv[2:], Path(sys.argv[1])))
+"""
 
 
 class ServerFailed(AssertionError):

@@ -70,7 +70,7 @@ async def list_commits(call: Call, repository_id: RepositoryId, query: CommitQue
     where: dict[str, str | int | bool] = {"repository": repository_id}
     if query.branch is not None:
         where["branch"] = query.branch
-    wanted = store.Query("commit", where, "committed_at", True, query.after(), query.limit)
+    wanted = store.Query("commit", where, "recorded_at", True, query.after(), query.limit)
     return await call.app.branches.commits(call.actor, repository_id, wanted)
 
 

@@ -30,7 +30,8 @@ class FileBlobs:
     """The Blobs port over a folder. Several processes may share the folder.
 
     A put survives a power cut. An append is one write: a killed process tears nothing, and a power cut can
-    lose the newest lines and leave at most one torn last line.
+    lose the newest lines and leave at most one torn last line. Where the file system ignores case, so do
+    paths.
     """
 
     def __init__(self, root: Path, *, base_url: str, clock: Clock) -> None:

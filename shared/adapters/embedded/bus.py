@@ -181,7 +181,7 @@ class SqliteBus:
         return None if due is None else moment(due)
 
     async def wait(self, queue: str, timeout: float) -> None:
-        """Return once this process has made a message available since the last wait; at most `timeout` seconds.
+        """Return once this process has made a message available since the last wait, or after `timeout` s.
 
         Messages that come due and locks that run out wake nobody.
         """

@@ -4,6 +4,7 @@ import mimetypes
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from shared.adapters.embedded.blob_file import INLINE, OpenBlob
 from shared.adapters.embedded.blobs import FileBlobs
@@ -44,11 +45,10 @@ class SignedBlobs:
             raise ValueError(f"SignedBlobs serves HTTP, not {scope['type']}.")
         if scope["method"] not in {"GET", "HEAD"}:
             return await _refuse(send, 405, "Use GET or HEAD.", {"allow": "GET, HEAD"})
-        raw = scope.get("raw_path") or scope["path"].encode()
+        raw: bytes | None = scope.get("raw_path")  # an optional part of ASGI
+        place = raw.decode("latin-1") if raw else quote(scope["path"])
         try:
-            path, blob = self._blobs.open_signed(
-                f"{raw.decode('latin-1')}?{scope['query_string'].decode('latin-1')}"
-            )
+            path, blob = self._blobs.open_signed(f"{place}?{scope['query_string'].decode('latin-1')}")
         except Forbidden as error:
             return await _refuse(send, 403, error.message)
         except NotFound as error:

@@ -132,19 +132,19 @@ def log(repository: Repository, head: str, until: str | None, limit: int) -> lis
 
 def walk(repository: Repository, head: str, without: frozenset[str] = frozenset()) -> Iterator[Commit]:
     """From `head` backwards, latest first; of the same second, a child before its parents."""
-    # The counter grows from child to parent, which keeps a chain in order when the clock shows one second.
-    waiting = [(0, 0, head)]
-    seen = {head, *without}
     if head in without:
         return
+    # The step grows from child to parent, which keeps a chain in order when the clock shows one second.
+    waiting = [(0, 0, head, repository.commit(head))]
+    seen = {head, *without}
     while waiting:
-        _, step, sha = heapq.heappop(waiting)
-        commit = repository.commit(sha)
+        _, step, _, commit = heapq.heappop(waiting)
         yield commit
         for parent in (each.decode() for each in commit.parents):
             if parent not in seen:
                 seen.add(parent)
-                heapq.heappush(waiting, (-repository.commit(parent).commit_time, step + 1, parent))
+                found = repository.commit(parent)
+                heapq.heappush(waiting, (-found.commit_time, step + 1, parent, found))
 
 
 _PARENTS: dict[str, tuple[str, ...]] = {}

@@ -32,7 +32,7 @@ def split(content: bytes) -> list[bytes]:
 def shared_runs(a: Lines, b: Lines) -> list[Run]:
     """Maximal runs of lines in both texts, in order in both."""
     merged: list[Run] = []
-    for i, j, size in _runs(a, 0, len(a), b, 0, len(b)):
+    for i, j, size in _runs(a, b):
         if merged and merged[-1][0] + merged[-1][2] == i and merged[-1][1] + merged[-1][2] == j:
             start_i, start_j, before = merged.pop()
             merged.append((start_i, start_j, before + size))
@@ -41,9 +41,9 @@ def shared_runs(a: Lines, b: Lines) -> list[Run]:
     return merged
 
 
-def _runs(a: Lines, a0: int, a1: int, b: Lines, b0: int, b1: int) -> Iterator[Run]:
-    waiting = [(a0, a1, b0, b1)]
-    # A stack of gaps still to be searched, the first on top; a run is held as a gap of no lines to search.
+def _runs(a: Lines, b: Lines) -> Iterator[Run]:
+    """Walks a stack of gaps still to be searched, the first on top, so that runs come in order."""
+    waiting = [(0, len(a), 0, len(b))]
     while waiting:
         a0, a1, b0, b1 = waiting.pop()
         head = 0

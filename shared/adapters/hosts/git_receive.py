@@ -146,7 +146,6 @@ class _Inspection:
             if depth > MAX_DEPTH:
                 raise PushRefused(f"folders nest deeper than {MAX_DEPTH}")
             self._trees.add(here)
-            self._store[here].check()
             old = read_tree(self._repository, before) if before else {}
             for name, entry in read_tree(self._repository, here).items():
                 if old.get(name) != entry:
@@ -154,6 +153,8 @@ class _Inspection:
                     folder_before = was[1] if was and stat.S_ISDIR(was[0]) else None
                     if self._entry(name, *entry):
                         waiting.append((entry[1], folder_before, depth + 1))
+            # After the names, whose refusals say more than "malformed".
+            self._store[here].check()
 
     def _entry(self, name: bytes, mode: int, sha: ObjectID) -> bool:
         """Check one name of a tree; whether it is a folder to look into."""

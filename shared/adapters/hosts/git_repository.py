@@ -79,8 +79,11 @@ class Repository:
 
     def commit(self, sha: str) -> Commit:
         if _SHA.fullmatch(sha):
-            key = ObjectID(sha.encode())
-            if key in self.store and isinstance(found := self.store[key], Commit):
+            try:
+                found = self.store[ObjectID(sha.encode())]
+            except KeyError:
+                found = None
+            if isinstance(found, Commit):
                 return found
         raise UnknownCommit(f"There is no commit '{sha}' in this repository.", sha=sha)
 
@@ -213,4 +216,7 @@ class Repositories:
                 repo.object_store.add_object(each)
             repo.refs.set_symbolic_ref(HEADREF, ref)
             repo.refs.set_if_equals(ref, ZERO_SHA, initial)
-        (folder / _INITIAL).write_text(initial.decode())
+        with (folder / _INITIAL).open("wb") as file:
+            file.write(initial)
+            file.flush()
+            os.fsync(file.fileno())

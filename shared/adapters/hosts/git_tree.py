@@ -140,8 +140,17 @@ class _Plan:
             self._check_path(f"{field}.source", change.source or "")
         if change.operation in {"add", "modify"} and change.content is None:
             self._problem(f"{field}.content", f"{change.operation} needs the file's content")
-        if len(self.problems) == before:
-            getattr(self, f"_{change.operation}")(field, change)
+        if len(self.problems) > before:
+            return
+        match change.operation:
+            case "add":
+                self._add(field, change)
+            case "modify":
+                self._modify(field, change)
+            case "delete":
+                self._delete(field, change)
+            case "rename":
+                self._rename(field, change)
 
     def place(self) -> None:
         for path in self._removals:

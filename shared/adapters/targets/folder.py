@@ -42,8 +42,12 @@ class FolderTarget:
 
     async def observe(self, tenant: str, environment: str, component: str) -> LiveState:
         place = self._place(tenant, environment, component)
-        state = place.read()
-        return await _live(place, state) if state else LiveState(None, None, None, "none", "unknown")
+        while True:
+            state = place.read()
+            live = await _live(place, state) if state else LiveState(None, None, None, "none", "unknown")
+            # A switch between reading and asking would show a service that was just replaced as dead.
+            if live.health != "unhealthy" or place.read() == state:
+                return live
 
     async def apply(self, workload: Workload, artifact: Callable[[], Awaitable[Path]]) -> LiveState:
         place = self._place(workload.tenant, workload.environment, workload.component)
@@ -57,7 +61,8 @@ class FolderTarget:
                 live = await _live(place, before)
                 if live.health == "healthy":
                     return live
-                return await self._switch(place, before, workload, before.running and before.running.port)
+                port = before.running.port if before.running else None
+                return await self._switch(place, before, workload, port)
             release = place.release(_segment(workload.revision))
             await asyncio.to_thread(_unpack_verified, await artifact(), workload.digest, release)
             try:
@@ -69,7 +74,7 @@ class FolderTarget:
     async def _switch(
         self, place: Place, before: State | None, workload: Workload, port: int | None = None
     ) -> LiveState:
-        """Start the unpacked release (on `port` if it is free), then point to it, then stop the one before."""
+        """Start the unpacked release (on `port` if free), point to it, then stop the one before."""
         name = _segment(workload.revision)
         spec = spec_of(place.release(name))
         running = await self._start(place, name, spec, workload, port) if spec else None

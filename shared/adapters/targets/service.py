@@ -32,7 +32,7 @@ class ServiceSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     command: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
-    health: Annotated[str, Field(pattern=r"^/[!-~]*\Z")] = "/healthz"
+    health: Annotated[str, Field(pattern=r"^/[!-~]*$")] = "/healthz"
     stop_timeout: Annotated[float, Field(ge=0, le=300)] = 5.0
 
 

@@ -151,7 +151,14 @@ def degrade(state: SyncState, cause: str, at: datetime) -> Change[SyncState]:
 
 
 def restore(
-    state: SyncState, revision: str | None, hashed: str | None, cause: str, at: datetime, *, runs: bool
+    state: SyncState,
+    revision: str | None,
+    hashed: str | None,
+    cause: str,
+    url: str | None,
+    at: datetime,
+    *,
+    runs: bool,
 ) -> Change[SyncState]:
     """Git wants again what it wanted before a failed deployment; `runs`: and that is what runs."""
     restored = replace(
@@ -160,6 +167,7 @@ def restore(
         desired_revision=revision,
         live_revision=revision if runs else None,
         content_hash=hashed,
+        url=url,
         last_error=cause,
         last_synced_at=at if runs else state.last_synced_at,
         updated_at=at,

@@ -1,6 +1,6 @@
 """The rules of pipelines and runs, each with the kind that says how it is answered."""
 
-from shared.domain.kernel.errors import AlreadyExists, Invalid, NotFound, RuleBroken
+from shared.domain.kernel.errors import Invalid, RuleBroken
 
 
 class RunLimitReached(RuleBroken):
@@ -19,13 +19,3 @@ class InvalidDefinition(Invalid):
     """A pipeline definition cannot be run. Carries every problem, so that its author mends all in one go."""
 
     code = "invalid_definition"
-
-
-class UnknownPipeline(NotFound):
-    code = "unknown_pipeline"
-
-
-class RunTaken(AlreadyExists):
-    """A run with this id was started from something else."""
-
-    code = "run_taken"

@@ -21,6 +21,7 @@ from shared.domain.pipelines.model import (
     Phase,
     PipelineDefinition,
     PipelineRun,
+    PipelineStatus,
     RunSlots,
     Slot,
     StepRun,
@@ -89,10 +90,9 @@ def linted(
     pipeline: PipelineDefinition, *, branch: str, is_valid: bool, at: datetime
 ) -> Change[PipelineDefinition] | None:
     """What a run found out about the definition on its own branch; None where that is nothing new."""
-    verb = "regenerate" if is_valid else "invalidate"
-    if branch != pipeline.branch or not PIPELINE.can(pipeline.status, "supersede"):
+    if branch != pipeline.branch or pipeline.status is PipelineStatus.SUPERSEDED:
         return None
-    status = PIPELINE.next(pipeline.status, verb)
+    status = PIPELINE.next(pipeline.status, "validate" if is_valid else "invalidate")
     if status is pipeline.status:
         return None
     return Change(replace(pipeline, status=status, updated_at=at), f"pipeline.{status}")

@@ -32,6 +32,7 @@ PIPELINE = Machine(
     moves={
         "regenerate": (tuple(PipelineStatus), PipelineStatus.GENERATED),
         "supersede": ((PipelineStatus.GENERATED, PipelineStatus.INVALID), PipelineStatus.SUPERSEDED),
+        "validate": ((PipelineStatus.GENERATED, PipelineStatus.INVALID), PipelineStatus.GENERATED),
         "invalidate": ((PipelineStatus.GENERATED, PipelineStatus.INVALID), PipelineStatus.INVALID),
     },
 )

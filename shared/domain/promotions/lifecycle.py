@@ -65,6 +65,7 @@ def request(release: Release, hop: Hop, environment: Environment) -> Change[Prom
         step=PromotionStep.GATE_CHECK,
         created_at=hop.requested_at,
         updated_at=hop.requested_at,
+        revision=1,  # what its first save makes it: it is shown to its caller before that
     )
     return Change(promotion, "promotion.requested", (_fact("PromotionRequested", promotion),))
 

@@ -213,7 +213,7 @@ def open_pull_request(
     for row in index.open:
         if (row.source_branch, row.target_branch) == (wanted.source_branch, wanted.target_branch):
             raise PullRequestExists(
-                f"Pull request #{row.number} is already open from {row.source_branch} into {row.target_branch}.",
+                f"#{row.number} is open from {row.source_branch} into {row.target_branch} already.",
                 pullRequestId=f"pr-{row.id}",
                 number=row.number,
             )

@@ -1,0 +1,51 @@
+"""Desired state: manifests as they are or would be in git, and bringing what runs to what git wants."""
+
+from functions.api.devops.models_releases import (
+    ManifestContentView,
+    ManifestId,
+    ManifestView,
+    Reconcile,
+    ReconcileView,
+    RenderManifest,
+    SyncStateQuery,
+    SyncStateView,
+)
+from functions.api.devops.surface import devops
+from functions.http.endpoint import Call
+from shared.domain.gitops.model import Manifest, SyncState
+from shared.ports.store import Query
+from shared.services.unit import Page
+
+
+@devops.post(
+    "/deployment-manifests",
+    scope="devops.manifests.write",
+    returns=ManifestView,
+    status=201,
+    location="/deployment-manifests/{id}",
+)
+async def render_manifest(call: Call, body: RenderManifest) -> Manifest:
+    """Render a release's manifest for an environment, without committing it."""
+    return await call.app.deployments.render(call.actor, body.release_id, body.environment, call.once)
+
+
+@devops.get("/deployment-manifests/{manifestId}", scope="devops.manifests.read", returns=ManifestContentView)
+async def get_manifest(call: Call, manifest_id: ManifestId) -> Manifest:
+    """Retrieve a manifest with its content."""
+    return await call.app.deployments.manifest(call.actor, manifest_id)
+
+
+@devops.post("/gitops/reconcile", scope="devops.gitops.reconcile", returns=ReconcileView)
+async def reconcile_environment(call: Call, body: Reconcile) -> tuple[SyncState, ...]:
+    """Bring an environment, or one module in it, to what git wants."""
+    return await call.app.gitops.reconcile(call.actor, body.environment, body.module_id, call.once)
+
+
+@devops.get("/gitops/sync-states", scope="devops.gitops.read", returns=SyncStateView)
+async def list_sync_states(call: Call, query: SyncStateQuery) -> Page[SyncState]:
+    """List how far the environments are from what git wants, latest change first."""
+    where: dict[str, str | int | bool] = {}
+    if query.environment is not None:
+        where["environment"] = (await call.app.environments.get(call.actor, query.environment)).id
+    page = Query("sync-state", where, "updated_at", True, query.after(), query.limit)
+    return await call.app.gitops.states(call.actor, page)

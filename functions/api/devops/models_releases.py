@@ -1,0 +1,396 @@
+"""Requests and views of releases, promotions, manifests, sync states and environments, in the words of the
+DevOps contract: a release's status is what has become of its promotion."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from functions.http.fields import Body, Name, PascalStatus, Query, View, WireId
+from shared.domain.approvals.model import Decision
+from shared.domain.promotions.model import OPEN, Promotion, PromotionStatus
+from shared.domain.releases.lifecycle import ReleaseDraft
+from shared.domain.releases.model import Strategy
+from shared.services.promotions import Vote
+from shared.services.releases import Plan, ReleaseState
+
+ReleaseId = Annotated[str, WireId("rel")]
+PromotionId = Annotated[str, WireId("prom")]
+ApprovalId = Annotated[str, WireId("appr")]
+BuildResultId = Annotated[str, WireId("build")]
+RunId = Annotated[str, WireId("run")]
+RepositoryId = Annotated[str, WireId("repo")]
+DeploymentId = Annotated[str, WireId("dep")]
+EnvironmentId = Annotated[str, WireId("env")]
+ManifestId = Annotated[str, WireId("man")]
+SyncStateId = Annotated[str, WireId("sync")]
+ComponentId = Annotated[str, WireId("comp")]
+
+EnvironmentName = Annotated[str, Field(min_length=1, max_length=63)]
+Comment = Annotated[str, Field(max_length=2000)]
+
+_WORDS = {
+    PromotionStatus.PENDING: "Planned",
+    PromotionStatus.AWAITING_APPROVAL: "PendingApproval",
+    PromotionStatus.APPROVED: "Approved",
+    PromotionStatus.DEPLOYING: "Promoting",
+    PromotionStatus.DEPLOYED: "Deployed",
+    PromotionStatus.REJECTED: "Rejected",
+    PromotionStatus.CANCELLED: "Cancelled",
+    PromotionStatus.FAILED: "Failed",
+    PromotionStatus.ROLLED_BACK: "RolledBack",
+}
+
+
+def status_word(promotion: Promotion) -> str:
+    """The release status that the contract calls this state of its promotion."""
+    if promotion.status is PromotionStatus.PENDING and promotion.has_quorum:
+        return "Approved"
+    if promotion.status is PromotionStatus.DEPLOYED and promotion.superseded_by is not None:
+        return "Superseded"
+    return _WORDS[promotion.status]
+
+
+def next_step(promotion: Promotion) -> str | None:
+    """What the release waits for; None once its promotion has ended."""
+    if promotion.status not in OPEN:
+        return None
+    needs_votes = promotion.required_approvals > promotion.approvals_granted
+    return "AwaitApproval" if needs_votes else "Promote"
+
+
+class PlanRelease(Body):
+    tenant_id: str | None = None
+    project_id: Name
+    module_id: Name
+    build_result_id: BuildResultId
+    target_environment: EnvironmentName
+    strategy: Strategy = Strategy.ROLLING_UPDATE
+
+    def draft(self) -> ReleaseDraft:
+        return ReleaseDraft(
+            project=self.project_id,
+            module=self.module_id,
+            build_result=self.build_result_id,
+            target_environment=self.target_environment,
+            strategy=self.strategy,
+        )
+
+
+class PlanView(View):
+    """The release as planned; what has become of it since is read with GET."""
+
+    release_id: ReleaseId
+    version: str
+    status: str
+    required_approvals: int
+    number: int
+    promotion_id: PromotionId
+    target_environment: str
+    release_digest: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of(cls, value: object) -> object:
+        if not isinstance(value, Plan):
+            return value
+        return {
+            "release_id": value.release.id,
+            "version": value.release.version,
+            "status": status_word(value.promotion),
+            "required_approvals": value.required_approvals,
+            "number": value.release.number,
+            "promotion_id": value.promotion.id,
+            "target_environment": value.promotion.environment_name,
+            "release_digest": value.release.release_digest,
+        }
+
+
+class ComponentView(View):
+    component_id: Annotated[ComponentId, Field(validation_alias="component")]
+    version: str
+    digest: str
+    artifact: str
+    ref: str
+    role: PascalStatus
+
+
+class SourceView(View):
+    repository_id: Annotated[RepositoryId, Field(validation_alias="repository")]
+    branch: str
+    commit_sha: str
+    pipeline_run_id: Annotated[RunId, Field(validation_alias="pipeline_run")]
+    build_result_id: Annotated[BuildResultId, Field(validation_alias="build_result")]
+
+
+class ReleaseSummaryView(View):
+    """What a release is. `lifecycle` is of the content; where it runs is told by its promotions."""
+
+    release_id: Annotated[ReleaseId, Field(validation_alias="id")]
+    name: str
+    version: str
+    number: int
+    project_id: Annotated[str, Field(validation_alias="project")]
+    module_id: Annotated[str, Field(validation_alias="module")]
+    lifecycle: Annotated[PascalStatus, Field(validation_alias="status")]
+    release_digest: str
+    components: tuple[ComponentView, ...]
+    source: SourceView
+    created_by: str
+    created_at: datetime
+
+
+class ReleaseView(View):
+    """A release and how far it is: of its latest open promotion, or else of its last one."""
+
+    release_id: ReleaseId
+    version: str
+    status: str
+    next_step: str | None = None
+    promotion_id: PromotionId | None = None
+    environment: str | None = None
+    strategy: str | None = None
+    required_approvals: int = 0
+    approvals_granted: int = 0
+    url: str | None = None
+    cause: str | None = None
+    release: ReleaseSummaryView
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of(cls, value: object) -> object:
+        if not isinstance(value, ReleaseState):
+            return value
+        release, promotion = value.release, value.promotion
+        shown: dict[str, Any] = {"release_id": release.id, "version": release.version, "release": release}
+        if promotion is None:
+            return shown | {"status": "Planned"}
+        return shown | {
+            "status": status_word(promotion),
+            "next_step": next_step(promotion),
+            "promotion_id": promotion.id,
+            "environment": promotion.environment_name,
+            "strategy": promotion.strategy,
+            "required_approvals": promotion.required_approvals,
+            "approvals_granted": promotion.approvals_granted,
+            "url": promotion.url,
+            "cause": promotion.cause,
+        }
+
+
+class ReleaseQuery(Query):
+    project_id: Name | None = None
+    module_id: Name | None = None
+
+
+class ApproveRelease(Body):
+    """`environment` is needed only where two promotions of the release are open."""
+
+    tenant_id: str | None = None
+    approver: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    decision: Literal["Approved", "Rejected", "Delayed"]
+    comment: Comment = ""
+    environment: EnvironmentName | None = None
+
+    def verdict(self) -> Decision:
+        return Decision(self.decision.lower())
+
+
+class VoteView(View):
+    """What a vote has come to: Approved once the quorum is met, PendingApproval before, Rejected."""
+
+    release_id: ReleaseId
+    approval_id: ApprovalId
+    promotion_id: PromotionId
+    environment: str
+    status: str
+    next_step: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of(cls, value: object) -> object:
+        if not isinstance(value, Vote):
+            return value
+        promotion = value.promotion
+        if promotion.status is PromotionStatus.REJECTED:
+            status = "Rejected"
+        else:
+            enough = promotion.approvals_granted >= promotion.required_approvals
+            status = "Approved" if enough else "PendingApproval"
+        return {
+            "release_id": promotion.release,
+            "approval_id": value.approval.id,
+            "promotion_id": promotion.id,
+            "environment": promotion.environment_name,
+            "status": status,
+            "next_step": next_step(promotion),
+        }
+
+
+class CancelRelease(Body):
+    tenant_id: str | None = None
+    reason: Comment = ""
+    environment: EnvironmentName | None = None
+
+
+class ApprovalView(View):
+    approval_id: Annotated[ApprovalId, Field(validation_alias="id")]
+    promotion_id: Annotated[PromotionId, Field(validation_alias="promotion")]
+    release_id: Annotated[ReleaseId, Field(validation_alias="release")]
+    release_digest: str
+    approver: str
+    on_behalf_of: Annotated[str | None, Field(validation_alias="approver_for")]
+    approver_kind: PascalStatus
+    decision: PascalStatus
+    comment: str
+    status: PascalStatus
+    created_at: datetime
+
+
+class PromoteRelease(Body):
+    """Without `toEnvironment`: into the one after the furthest that the release has reached."""
+
+    tenant_id: str | None = None
+    release_id: ReleaseId
+    to_environment: EnvironmentName | None = None
+
+
+class VerdictView(View):
+    gate: PascalStatus
+    outcome: PascalStatus
+    reason: str
+    until: datetime | None
+
+
+class PromotionView(View):
+    promotion_id: Annotated[PromotionId, Field(validation_alias="id")]
+    release_id: Annotated[ReleaseId, Field(validation_alias="release")]
+    version: str
+    project_id: Annotated[str, Field(validation_alias="project")]
+    module_id: Annotated[str, Field(validation_alias="module")]
+    from_environment: Annotated[str | None, Field(validation_alias="source_environment")]
+    to_environment: Annotated[str, Field(validation_alias="environment_name")]
+    strategy: str
+    status: str
+    step: PascalStatus
+    next_step: str | None = None
+    gates: Annotated[tuple[VerdictView, ...], Field(validation_alias="verdicts")]
+    required_approvals: int
+    approvals_granted: int
+    release_digest: str
+    requested_by: str
+    reason: str
+    deployment_id: Annotated[DeploymentId | None, Field(validation_alias="deployment")]
+    url: str | None
+    cause: str | None
+    decided_at: datetime | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of(cls, value: object) -> object:
+        if not isinstance(value, Promotion):
+            return value
+        shown = {name: getattr(value, name) for name in value.__dataclass_fields__}
+        return shown | {"status": status_word(value), "next_step": next_step(value)}
+
+
+class PromotionQuery(Query):
+    release_id: ReleaseId | None = None
+    environment: EnvironmentName | None = None
+
+    @model_validator(mode="after")
+    def _one_filter(self) -> "PromotionQuery":
+        if self.release_id is not None and self.environment is not None:
+            raise PydanticCustomError("two_filters", "Filter by `releaseId` or by `environment`, not both.")
+        return self
+
+
+class RenderManifest(Body):
+    tenant_id: str | None = None
+    release_id: ReleaseId
+    environment: EnvironmentName
+
+
+class ManifestView(View):
+    manifest_id: Annotated[ManifestId, Field(validation_alias="id")]
+    release_id: Annotated[ReleaseId, Field(validation_alias="release")]
+    environment: Annotated[str, Field(validation_alias="environment_name")]
+    git_path: str
+    git_revision: str | None
+    content_hash: str
+    images: tuple[str, ...]
+    status: PascalStatus
+
+
+class ManifestContentView(ManifestView):
+    content: str
+
+
+class Reconcile(Body):
+    tenant_id: str | None = None
+    environment: EnvironmentName
+    module_id: Name | None = None
+
+
+class SyncStateView(View):
+    sync_state_id: Annotated[SyncStateId, Field(validation_alias="id")]
+    environment: Annotated[str, Field(validation_alias="environment_name")]
+    project_id: Annotated[str, Field(validation_alias="project")]
+    module_id: Annotated[str, Field(validation_alias="module")]
+    path: str
+    status: PascalStatus
+    desired_revision: str | None
+    live_revision: str | None
+    content_hash: str | None
+    url: str | None
+    last_error: str | None
+    last_synced_at: datetime | None
+    updated_at: datetime
+
+
+class ReconcileView(View):
+    sync_states: tuple[SyncStateView, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of(cls, value: object) -> object:
+        return {"sync_states": value} if isinstance(value, tuple) else value
+
+
+class SyncStateQuery(Query):
+    environment: EnvironmentName | None = None
+
+
+class CurrentView(View):
+    release_id: Annotated[ReleaseId, Field(validation_alias="release")]
+    version: str
+    project_id: Annotated[str, Field(validation_alias="project")]
+    module_id: Annotated[str, Field(validation_alias="module")]
+    promotion_id: Annotated[PromotionId, Field(validation_alias="promotion")]
+    deployment_id: Annotated[DeploymentId, Field(validation_alias="deployment")]
+    previous_release_id: Annotated[ReleaseId | None, Field(validation_alias="previous_release")]
+    url: str | None
+    since: datetime
+
+
+class EnvironmentSummaryView(View):
+    environment_id: Annotated[EnvironmentId, Field(validation_alias="id")]
+    name: str
+    stage: str
+    order: int
+    previous: str | None
+    required_approvals: int
+    human_required: bool
+    is_production: bool
+
+
+class EnvironmentView(View):
+    """An environment and the releases that run in it."""
+
+    environment: EnvironmentSummaryView
+    current: tuple[CurrentView, ...]

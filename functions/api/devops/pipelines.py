@@ -1,0 +1,64 @@
+"""Pipeline definitions over HTTP."""
+
+from functions.api.devops.models_pipelines import (
+    GeneratedPipelineView,
+    GeneratePipeline,
+    PipelineId,
+    PipelinesQuery,
+    PipelineView,
+    RunPipeline,
+    StartedRunView,
+)
+from functions.api.devops.surface import devops
+from functions.http.endpoint import Call
+from shared.domain.pipelines.model import PipelineDefinition, PipelineRun
+from shared.ports.store import Query
+from shared.services.unit import Page
+
+
+@devops.post(
+    "/pipelines/generate",
+    scope="devops.pipelines.write",
+    returns=GeneratedPipelineView,
+    status=201,
+    location="/pipelines/{id}",
+    examples={
+        "tenantId": "connectsoft",
+        "repositoryId": "repo-7a1c0f4e9b2d4c55a0e6d1f38b9c2a10",
+        "moduleId": "module-reservations-api",
+        "moduleType": "Microservice",
+        "targetFeed": "connectsoft-internal",
+    },
+)
+async def generate_pipeline(call: Call, body: GeneratePipeline) -> PipelineDefinition:
+    """Generate a module's pipeline and commit it to the repository."""
+    return await call.app.pipelines.generate(call.actor, body.draft(), call.once)
+
+
+@devops.get("/pipelines/{pipelineId}", scope="devops.pipelines.read", returns=PipelineView)
+async def get_pipeline(call: Call, pipeline_id: PipelineId) -> PipelineDefinition:
+    """Get a pipeline definition."""
+    return await call.app.pipelines.get(call.actor, pipeline_id)
+
+
+@devops.get("/pipelines", scope="devops.pipelines.read", returns=PipelineView)
+async def list_pipelines(call: Call, query: PipelinesQuery) -> Page[PipelineDefinition]:
+    """List the pipelines of a repository, oldest first."""
+    where = {"repository": query.repository_id}
+    wanted = Query("pipeline", where, order="created_at", after=query.after(), limit=query.limit)
+    return await call.app.pipelines.list(call.actor, wanted)
+
+
+@devops.post(
+    "/pipelines/{pipelineId}/run",
+    scope="devops.pipelines.run",
+    returns=StartedRunView,
+    status=201,
+    location="/pipeline-runs/{id}",
+    examples={"tenantId": "connectsoft", "branch": "main", "reason": "ci"},
+)
+async def run_pipeline(call: Call, pipeline_id: PipelineId, body: RunPipeline) -> PipelineRun:
+    """Run a pipeline at the head of a branch."""
+    return await call.app.runs.start(
+        call.actor, pipeline_id, branch=body.branch, reason=body.reason, once=call.once
+    )

@@ -1,0 +1,47 @@
+"""Promotions: the hops of a release from environment to environment, and the environments themselves."""
+
+from functions.api.devops.models_releases import (
+    EnvironmentView,
+    PromoteRelease,
+    PromotionId,
+    PromotionQuery,
+    PromotionView,
+)
+from functions.api.devops.surface import devops
+from functions.http.endpoint import Call
+from shared.domain.promotions.model import Promotion
+from shared.ports.store import Query
+from shared.services.environments import EnvironmentState
+from shared.services.unit import Page
+
+WRITE, READ = "devops.promotions.write", "devops.promotions.read"
+
+
+@devops.post("/promotions", scope=WRITE, returns=PromotionView, status=201, location="/promotions/{id}")
+async def promote_release(call: Call, body: PromoteRelease) -> Promotion:
+    """Promote a release into the next environment."""
+    return await call.app.promotions.open_next(call.actor, body.release_id, body.to_environment, call.once)
+
+
+@devops.get("/promotions/{promotionId}", scope=READ, returns=PromotionView)
+async def get_promotion(call: Call, promotion_id: PromotionId) -> Promotion:
+    """Retrieve a promotion with what its gates say."""
+    return await call.app.promotions.get(call.actor, promotion_id)
+
+
+@devops.get("/promotions", scope=READ, returns=PromotionView)
+async def list_promotions(call: Call, query: PromotionQuery) -> Page[Promotion]:
+    """List promotions of a release or into an environment, newest first."""
+    where: dict[str, str | int | bool] = {}
+    if query.release_id is not None:
+        where["release"] = query.release_id
+    if query.environment is not None:
+        where["environment"] = (await call.app.environments.get(call.actor, query.environment)).id
+    page = Query("promotion", where, "created_at", True, query.after(), query.limit)
+    return await call.app.promotions.list(call.actor, page)
+
+
+@devops.get("/environments", scope="devops.environments.read", returns=EnvironmentView)
+async def list_environments(call: Call) -> Page[EnvironmentState]:
+    """List the environments in the order of promotion, with the releases that run in them."""
+    return Page(await call.app.environments.list(call.actor))

@@ -1,0 +1,72 @@
+"""Pipeline runs, their logs and their results over HTTP."""
+
+from functions.api.devops.models_pipelines import (
+    BuildResultId,
+    BuildResultsQuery,
+    BuildResultView,
+    LogPageView,
+    LogsQuery,
+    PipelineRunId,
+    PipelineRunSummaryView,
+    PipelineRunView,
+    RunsQuery,
+)
+from functions.api.devops.surface import devops
+from functions.http.endpoint import Call
+from shared.domain.pipelines.logs import LogPage
+from shared.domain.pipelines.model import BuildResult, PipelineRun
+from shared.ports.store import Query
+from shared.services.unit import Page
+
+
+@devops.get("/pipeline-runs/{pipelineRunId}", scope="devops.pipelines.read", returns=PipelineRunView)
+async def get_pipeline_run(call: Call, pipeline_run_id: PipelineRunId) -> PipelineRun:
+    """Get a run with its stages, tasks and steps."""
+    return await call.app.runs.get(call.actor, pipeline_run_id)
+
+
+@devops.get("/pipeline-runs", scope="devops.pipelines.read", returns=PipelineRunSummaryView)
+async def list_pipeline_runs(call: Call, query: RunsQuery) -> Page[PipelineRun]:
+    """List the runs of a pipeline or of a repository, newest first."""
+    where = (
+        {"pipeline": query.pipeline_id} if query.pipeline_id else {"repository": query.repository_id or ""}
+    )
+    wanted = Query("run", where, order="created_at", descending=True, after=query.after(), limit=query.limit)
+    return await call.app.runs.list(call.actor, wanted)
+
+
+@devops.get("/pipeline-runs/{pipelineRunId}/logs", scope="devops.pipelines.read", returns=LogPageView)
+async def get_pipeline_run_logs(call: Call, pipeline_run_id: PipelineRunId, query: LogsQuery) -> LogPage:
+    """Read a run's log from an offset, or follow it while the run goes on."""
+    return await call.app.runs.logs(
+        call.actor,
+        pipeline_run_id,
+        offset=query.offset,
+        limit=query.limit,
+        follow=query.follow,
+        wait=query.wait,
+    )
+
+
+@devops.post(
+    "/pipeline-runs/{pipelineRunId}/cancel", scope="devops.pipelines.run", returns=PipelineRunSummaryView
+)
+async def cancel_pipeline_run(call: Call, pipeline_run_id: PipelineRunId) -> PipelineRun:
+    """Cancel a run, whatever it is doing."""
+    return await call.app.runs.cancel(call.actor, pipeline_run_id, call.once)
+
+
+@devops.get("/build-results", scope="devops.pipelines.read", returns=BuildResultView)
+async def list_build_results(call: Call, query: BuildResultsQuery) -> Page[BuildResult]:
+    """List the build results of a repository, newest first."""
+    where = {"repository": query.repository_id}
+    wanted = Query(
+        "build-result", where, order="created_at", descending=True, after=query.after(), limit=query.limit
+    )
+    return await call.app.runs.build_results(call.actor, wanted)
+
+
+@devops.get("/build-results/{buildResultId}", scope="devops.pipelines.read", returns=BuildResultView)
+async def get_build_result(call: Call, build_result_id: BuildResultId) -> BuildResult:
+    """Get what a run produced."""
+    return await call.app.runs.build_result(call.actor, build_result_id)

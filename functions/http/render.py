@@ -1,0 +1,70 @@
+"""A handler's result as an answer: the view of it, ETag, Location, one page of a list."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from functions.http.endpoint import Endpoint, Raw
+from functions.http.fields import View, WireId, write_cursor
+from functions.http.media import Offer
+from shared.services.unit import Page
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response before the headers that every response carries. Bytes are final: a replay sends these."""
+
+    status: int
+    body: bytes
+    content_type: str | None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def render(endpoint: Endpoint, offer: Offer, route: Mapping[str, str], result: object) -> Answer:
+    """Project `result` through the endpoint's view. `route` are the route values as the caller wrote them."""
+    if isinstance(result, Raw):
+        return Answer(result.status, result.body, result.content_type, result.headers)
+    if endpoint.view is None:
+        return Answer(endpoint.status, b"", None)
+    if isinstance(result, Page):
+        return Answer(endpoint.status, _page(endpoint, result), offer.content_type)
+    shown = endpoint.view.model_validate(result)
+    body = shown.__pydantic_serializer__.to_json(shown, by_alias=True, exclude_none=True)
+    headers = {}
+    revision = getattr(result, "revision", None)
+    if isinstance(revision, int):
+        headers["ETag"] = f'"{revision}"'
+    if endpoint.location is not None:
+        headers["Location"] = _filled(endpoint.location, route, shown)
+    return Answer(endpoint.status, body, offer.content_type, headers)
+
+
+def unless_known(answer: Answer, if_none_match: str | None) -> Answer:
+    """304 where a GET's caller has this revision already."""
+    etag = answer.headers.get("ETag")
+    if if_none_match is None or etag is None:
+        return answer
+    known = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return Answer(304, b"", None, answer.headers) if etag in known or "*" in known else answer
+
+
+def _page(endpoint: Endpoint, page: Page[Any]) -> bytes:
+    shown = endpoint.views.validate_python(page.items, from_attributes=True)
+    items = endpoint.views.dump_json(shown, by_alias=True, exclude_none=True)
+    cursor = None if page.next is None else write_cursor(page.next)
+    return b'{"items":' + items + b',"next":' + json.dumps(cursor).encode() + b"}"
+
+
+def _filled(location: str, route: Mapping[str, str], shown: View) -> str:
+    # Quoted, because a route value is the caller's own text and must not end the header.
+    values = {name: quote(value, safe="") for name, value in route.items()}
+    return location.format_map({**values, "id": quote(_first_id(shown), safe="")})
+
+
+def _first_id(shown: View) -> str:
+    name, first = next(iter(type(shown).model_fields.items()))
+    value = getattr(shown, name)
+    marker = next((one for one in first.metadata if isinstance(one, WireId)), None)
+    return marker.write(value) if marker else str(value)

@@ -1,0 +1,187 @@
+"""One request from top to bottom. The only place that knows the order."""
+
+import json
+import logging
+import re
+from collections.abc import Callable
+from time import perf_counter
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import azure.functions as func
+
+from functions.http import binding, caller, limits, replay
+from functions.http.dialects import JSON, Dialect, Occurrence
+from functions.http.endpoint import Call, Endpoint, Received
+from functions.http.errors import UNKNOWN, Failure, NotAcceptable, UnsupportedMediaType, failure_of
+from functions.http.logs import REQUESTS, with_fields
+from functions.http.media import Offer, choose, is_taken
+from functions.http.render import Answer, render, unless_known
+from functions.http.tracing import trace_from, traceparent_of
+from shared.domain.kernel.actor import Actor
+from shared.domain.kernel.errors import DeliveryError
+from shared.services.once import AlreadyDone
+from shared.services.trace import CURRENT, Trace
+
+if TYPE_CHECKING:
+    from shared.app import App
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+async def serve(endpoint: Endpoint, get_app: "Callable[[], App]", req: func.HttpRequest) -> func.HttpResponse:
+    """Answer one request, whatever happens in it.
+
+    ```
+    HTTP ─► entry ─► serve
+      1  trace           traceparent continued or minted; CURRENT for everything below
+      2  size            Content-Length and real length                                   413
+      3  authenticate    bearer token ─► claims ─► Actor                                  401 503
+      4  rate            (the place for a limit per caller: before all that costs)        429
+      5  scope           endpoint.scope among the actor's grants                          403
+      6  representation  Accept ─► version and type; Content-Type                         406 415
+      7  bind            path, then query, headers and body all at once                   404 400
+      8  tenant          the body may not name another than the token's                   403
+      9  once            Idempotency-Key: running now, another request, stored answer     409 422
+     10  handler         one call to one service method                                   404 409 412 422
+     11  render          view, ETag, Location; or the very bytes that the marker stored   304
+      ·  any error       its kind's row in errors.STATUS, in the dialect's shape; unknown: opaque 500
+      ·  always          traceparent, no-store, nosniff, one log line
+    ```
+    """
+    started = perf_counter()
+    headers = dict(req.headers)
+    trace = trace_from(headers.get("traceparent"))
+    outer = CURRENT.set(trace)
+    received = Received(req.method, urlsplit(req.url).path, headers, req.get_body())
+    progress = _Progress()
+    try:
+        try:
+            answer = await _answer(endpoint, get_app, req, received, trace, progress)
+            response = _respond(endpoint.dialect, answer, received, trace)
+        except DeliveryError as error:
+            failure = failure_of(error, endpoint.dialect.statuses)
+            response = _fail(endpoint.dialect, failure, received, trace, progress)
+            progress.error = error if failure.status >= 500 else None
+        except Exception as error:  # noqa: BLE001 - the last line of defence: opaque outside, logged here
+            response = _fail(endpoint.dialect, UNKNOWN, received, trace, progress)
+            progress.error = error
+        _log(endpoint, response.status_code, progress, perf_counter() - started)
+        return response
+    finally:
+        CURRENT.reset(outer)
+
+
+class _Progress:
+    """What is known of a request so far, for its log line and for the shape of its error."""
+
+    __slots__ = ("actor", "app", "error")
+
+    def __init__(self) -> None:
+        self.app: App | None = None
+        self.actor: Actor | None = None
+        self.error: Exception | None = None
+
+
+async def _answer(
+    endpoint: Endpoint,
+    get_app: "Callable[[], App]",
+    req: func.HttpRequest,
+    received: Received,
+    trace: Trace,
+    progress: _Progress,
+) -> Answer:
+    headers, route = received.headers, req.route_params
+    limits.check_size(headers, received.body, endpoint.max_body_bytes)
+    app = progress.app = get_app()
+    actor = progress.actor = await caller.authenticate(app, endpoint, headers)
+    caller.authorise(endpoint, actor)
+    offer = _representation(endpoint, received)
+    bound = binding.bind(endpoint, received, route, req.params)
+    caller.check_tenant(endpoint, actor, bound)
+
+    def rendered(result: object) -> Answer:
+        return render(endpoint, offer, route, result)
+
+    once = None
+    if bound.key is not None and not endpoint.is_public:
+        once = replay.HttpOnce(endpoint, actor, received, bound, bound.key, rendered)
+    with replay.only_one(once):
+        call = Call(actor, app, once, bound.if_match, trace, received)
+        try:
+            async with replay.bound_key(app, actor, endpoint, once):
+                result = await endpoint.handler(call, *bound.path, **bound.arguments)
+        except AlreadyDone as done:
+            return replay.stored_answer(done.marker)
+    answer = once.answer if once is not None and once.answer is not None else rendered(result)
+    return unless_known(answer, headers.get("if-none-match")) if endpoint.method == "GET" else answer
+
+
+def _representation(endpoint: Endpoint, received: Received) -> Offer:
+    """How to answer. Not negotiated: what a Raw answer will be, and what probes and vendors get."""
+    dialect = endpoint.dialect
+    offer = choose(dialect.offers, received.headers.get("accept", ""))
+    is_negotiated = not endpoint.is_public and (endpoint.view is not None or endpoint.status == 204)
+    if offer is None and is_negotiated:
+        raise NotAcceptable(
+            f"We answer with {' or '.join(one.content_type for one in dialect.offers)};"
+            " accept that, or leave Accept out.",
+            supported=dialect.versions,
+        )
+    if (endpoint.body is not None and received.body) or endpoint.raw_body:
+        # A typeless JSON body is taken for JSON, as RFC 9110 section 8.3 lets us; raw bytes have to say.
+        content_type = received.headers.get("content-type", "" if endpoint.raw_body else JSON)
+        if not is_taken(content_type, endpoint.consumes) or _is_encoded(received):
+            raise UnsupportedMediaType(
+                f"Send the body as {' or '.join(endpoint.consumes)}, in UTF-8 and not compressed.",
+                supported=list(endpoint.consumes),
+            )
+    return offer or dialect.offers[0]
+
+
+def _is_encoded(received: Received) -> bool:
+    return received.headers.get("content-encoding", "identity").strip().lower() != "identity"
+
+
+def _fail(
+    dialect: Dialect, failure: Failure, received: Received, trace: Trace, progress: _Progress
+) -> func.HttpResponse:
+    at = progress.app.clock.now() if progress.app is not None else None
+    where = Occurrence(received.path, trace.wire_id, _request_id(received, trace), at)
+    body = json.dumps(dialect.error(failure, where), ensure_ascii=False, default=str).encode()
+    answer = Answer(failure.status, body, dialect.error_type, failure.headers)
+    return _respond(dialect, answer, received, trace)
+
+
+def _request_id(received: Received, trace: Trace) -> str:
+    sent = received.headers.get("x-request-id", "")
+    return sent if _REQUEST_ID.fullmatch(sent) else trace.wire_id
+
+
+def _log(endpoint: Endpoint, status: int, progress: _Progress, seconds: float) -> None:
+    level = logging.INFO if progress.error is None else logging.ERROR
+    if REQUESTS.isEnabledFor(level):
+        line = with_fields(
+            function=endpoint.name,
+            method=endpoint.method,
+            route=endpoint.path,
+            status=status,
+            durationMs=round(seconds * 1000, 3),
+            tenant=progress.actor and (progress.actor.tenant or None),
+        )
+        REQUESTS.log(level, "request", exc_info=progress.error, extra=line)
+
+
+def _respond(dialect: Dialect, answer: Answer, received: Received, trace: Trace) -> func.HttpResponse:
+    headers = {
+        **answer.headers,
+        **dialect.headers,
+        "traceparent": traceparent_of(trace),
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if dialect.echoes_request_id:
+        headers["X-Request-Id"] = _request_id(received, trace)
+    return func.HttpResponse(
+        answer.body, status_code=answer.status, headers=headers, mimetype=answer.content_type
+    )

@@ -1,0 +1,163 @@
+"""The `slipway` command: serve the app on this machine, mint tokens, show routes, redrive messages.
+
+It reads arguments and prints; the work is done elsewhere. Exit codes: 0 done, 1 broke while running, 2 cannot
+start, with one line on standard error that says what to do.
+"""
+
+import argparse
+import asyncio
+import importlib
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+from functions.http.surface import endpoint_table
+from local.data_folder import CannotStart
+from local.host import Host
+from local.issuer import Issuer
+from local.mounts import mounts
+from local.worker import MODULE
+from shared.app import build_app
+from shared.domain.kernel.actor import ActorKind
+from shared.domain.kernel.errors import DeliveryError
+from shared.names import QUEUES
+from shared.settings import BadSettings, Settings
+
+APP_DIRECTORY: Final = Path(__file__).resolve().parent.parent
+"""Where function_app.py and host.json are: the repository, or the folder the package was put in."""
+
+
+def main(arguments: Sequence[str] | None = None, app_directory: Path = APP_DIRECTORY) -> int:
+    """Run one command and return its exit code."""
+    options = _parser().parse_args(arguments, argparse.Namespace(app_directory=app_directory))
+    try:
+        settings = Settings.load(port=options.port, data_dir=options.data_dir)
+        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        command: Callable[[argparse.Namespace, Settings], int] = options.command
+        code = command(options, settings)
+        sys.stdout.flush()
+    except (BadSettings, CannotStart, DeliveryError) as error:
+        print(f"slipway: {'; '.join(str(error).splitlines())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 0
+    except BrokenPipeError:
+        # `slipway routes | head` hung up on us; what is still buffered must not complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def serve(options: argparse.Namespace, settings: Settings) -> int:
+    if shutil.which("git") is None:
+        raise CannotStart("The program git was not found; install it and see that PATH names its folder.")
+    return _run(_serve(settings, options.app_directory))
+
+
+async def _serve(settings: Settings, app_directory: Path) -> int:
+    async with Host(settings, app_directory, mounts) as host:
+        functions, folder = len(host.worker.functions), host.settings.data_dir
+        print(
+            f"Slipway serves {functions} functions at {host.url}, data in {folder}; Ctrl-C stops it.",
+            flush=True,
+        )
+        await host.serve()
+    return 0
+
+
+def token(options: argparse.Namespace, settings: Settings) -> int:
+    issuer = Issuer(settings.data_dir, settings.token_issuer, settings.audience)
+    minted = issuer.mint(
+        tenant=options.tenant,
+        subject=options.subject,
+        scopes=tuple(options.scopes.split()),
+        roles=tuple(options.roles.split()),
+        kind=ActorKind(options.kind),
+        expires_in=options.expires_in,
+    )
+    print(minted)
+    return 0
+
+
+def routes(options: argparse.Namespace, _settings: Settings) -> int:
+    sys.path.insert(0, str(options.app_directory))
+    importlib.import_module(MODULE)
+    for endpoint in endpoint_table():
+        print(endpoint.surface, endpoint.method, endpoint.path, endpoint.name, endpoint.scope, sep="\t")
+    return 0
+
+
+def redrive(options: argparse.Namespace, settings: Settings) -> int:
+    return _run(_redrive(options.queue, settings))
+
+
+async def _redrive(queue: str, settings: Settings) -> int:
+    app = build_app(settings)
+    try:
+        count = await app.bus.redrive(queue)
+    finally:
+        # Not app.aclose(): that stops what was deployed, and a running server is not to notice us.
+        await app.bus.aclose()
+        await app.store.aclose()
+    print(f"{count} dead-lettered messages of {queue} are queued again.")
+    return 0
+
+
+def demo(_options: argparse.Namespace, settings: Settings) -> int:
+    shown: int = importlib.import_module("local.demo").run(settings)
+    return shown
+
+
+def _run(work: Coroutine[Any, Any, int]) -> int:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def _parser() -> argparse.ArgumentParser:
+    place = argparse.ArgumentParser(add_help=False)
+    place.add_argument(
+        "--port", type=int, help="port on 127.0.0.1 (default SLIPWAY_PORT or 7071; 0 takes a free one)"
+    )
+    place.add_argument(
+        "--data-dir", type=Path, help="folder for all data (default SLIPWAY_DATA_DIR or .slipway)"
+    )
+
+    parser = argparse.ArgumentParser(
+        prog="slipway", description="Slipway on this machine: no cloud, no account."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(command: Callable[[argparse.Namespace, Settings], int], summary: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(
+            command.__name__, parents=[place], help=summary, description=f"{summary[0].upper()}{summary[1:]}."
+        )
+        added.set_defaults(command=command)
+        return added
+
+    add(serve, "serve the API and run its background work until Ctrl-C")
+    minting = add(token, "print a development token that this installation accepts")
+    minting.add_argument("--tenant", required=True, help="tenant the token speaks for")
+    minting.add_argument("--subject", required=True, help="who acts")
+    minting.add_argument("--scopes", default="", help='scopes, separated by spaces: "devops.releases.read"')
+    minting.add_argument("--roles", default="", help="roles, separated by spaces")
+    minting.add_argument(
+        "--kind", choices=[str(kind) for kind in ActorKind if kind is not ActorKind.SYSTEM], default="human"
+    )
+    minting.add_argument(
+        "--expires-in", type=int, default=3600, metavar="SECONDS", help="lifetime (default 3600)"
+    )
+    add(routes, "print every HTTP route: surface, method, path, function and scope, separated by tabs")
+    redriving = add(redrive, "queue the dead-lettered messages of a queue again; a server may be running")
+    redriving.add_argument("queue", choices=QUEUES, metavar="QUEUE", help=f"one of {', '.join(QUEUES)}")
+    add(demo, "play a delivery from commit to production against a server of its own")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""Pipeline definitions: what is refused, all at once; templates; and the YAML they are written in."""
+
+import pytest
+
+from shared.adapters.definitions import YamlDefinitions
+from shared.domain.pipelines.definition import (
+    MAX_BYTES,
+    Definition,
+    definition_path,
+    module_type_of,
+    read_definition,
+    short_name,
+)
+from shared.domain.pipelines.errors import InvalidDefinition
+from shared.domain.pipelines.model import ModuleType
+from shared.domain.pipelines.templates import template
+
+YAML = YamlDefinitions()
+
+
+def plain(**changes: object) -> dict[str, object]:
+    """A definition as plain data, with changes."""
+    stage = {"name": "build", "tasks": [{"name": "all", "steps": [{"name": "one", "run": "true"}]}]}
+    return {"version": 1, "module": "m", "moduleType": "Worker", "stages": [stage], **changes}
+
+
+def step(**fields: object) -> dict[str, object]:
+    """A definition with one step of these fields."""
+    row = {"name": "one", "run": "true", **fields}
+    return plain(stages=[{"name": "build", "tasks": [{"name": "all", "steps": [row]}]}])
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        ("text", "definition"),
+        (plain(version=2), "version"),
+        (plain(moduleType="Spaceship"), "moduleType"),
+        (plain(module="../up"), "module"),
+        (plain(stages=[]), "stages"),
+        (plain(stages="build"), "stages"),
+        (plain(colour="red"), "colour"),
+        (plain(feed=3), "feed"),
+        (plain(stages=[{"name": "build", "tasks": []}]), "stages[0].tasks"),
+        (plain(stages=[plain()["stages"][0]] * 2), "stages"),  # type: ignore[index]
+        (step(run=" "), "stages[0].tasks[0].steps[0].run"),
+        (step(run="a\x00b"), "stages[0].tasks[0].steps[0].run"),
+        (step(run=["true"]), "stages[0].tasks[0].steps[0].run"),
+        (step(name=""), "stages[0].tasks[0].steps[0].name"),
+        (step(timeoutSeconds=0), "stages[0].tasks[0].steps[0].timeoutSeconds"),
+        (step(timeoutSeconds=True), "stages[0].tasks[0].steps[0].timeoutSeconds"),
+        (step(timeoutSeconds="soon"), "stages[0].tasks[0].steps[0].timeoutSeconds"),
+        (step(timeoutSeconds=float("nan")), "stages[0].tasks[0].steps[0].timeoutSeconds"),
+        (step(optional="yes"), "stages[0].tasks[0].steps[0].optional"),
+        (step(environment=["A"]), "stages[0].tasks[0].steps[0].environment"),
+        (step(environment={"A-B": "1"}), "stages[0].tasks[0].steps[0].environment"),
+        (step(environment={"A": ["1"]}), "stages[0].tasks[0].steps[0].environment.A"),
+        (plain(artifacts=[{"name": "a", "path": "/etc/passwd"}]), "artifacts[0].path"),
+        (plain(artifacts=[{"name": "a", "path": "x/../../y"}]), "artifacts[0].path"),
+        (plain(artifacts=[{"name": "a", "path": "dist/*.gz"}]), "artifacts[0].path"),
+        (plain(artifacts=[{"name": "a"}]), "artifacts[0].path"),
+        (plain(artifacts=[{"name": "a", "path": "x"}, {"name": "a", "path": "y"}]), "artifacts"),
+        (plain(artifacts=[{"name": f"a{n}", "path": "x"} for n in range(21)]), "artifacts"),
+        (plain(testReports=["../*.xml"]), "testReports[0]"),
+        (plain(coverageReport="/tmp/c.xml"), "coverageReport"),
+    ],
+)
+def test_a_mistake_is_refused_where_it_is(data: object, field: str) -> None:
+    with pytest.raises(InvalidDefinition) as caught:
+        read_definition(data)
+    assert field in [problem.field for problem in caught.value.problems]
+
+
+def test_every_mistake_is_named_at_once() -> None:
+    data = plain(version=7, moduleType="x", stages=[{"name": "", "tasks": [{"name": "t", "steps": [{}]}]}])
+    with pytest.raises(InvalidDefinition) as caught:
+        read_definition(data)
+    assert [problem.field for problem in caught.value.problems] == [
+        "version",
+        "moduleType",
+        "stages[0].tasks[0].steps[0].run",
+        "stages[0].tasks[0].steps[0].name",
+        "stages[0].name",
+    ]
+
+
+def test_too_many_steps_are_refused() -> None:
+    steps = [{"name": f"s{number}", "run": "true"} for number in range(101)]
+    with pytest.raises(InvalidDefinition, match="101 steps"):
+        read_definition(plain(stages=[{"name": "b", "tasks": [{"name": "t", "steps": steps}]}]))
+
+
+def test_numbers_and_flags_of_an_environment_become_texts() -> None:
+    read = read_definition(step(environment={"PORT": 80, "DEBUG": True}, timeoutSeconds=5, optional=True))
+    (only,) = read.steps
+    assert only.environment == {"PORT": "80", "DEBUG": "true"}
+    assert only.timeout == 5.0
+    assert only.optional
+
+
+def full(module_type: ModuleType) -> Definition:
+    return template("module-orders", module_type, "acme-internal")
+
+
+@pytest.mark.parametrize("module_type", list(ModuleType))
+def test_a_template_survives_its_text_and_gives_the_same_bytes_every_time(module_type: ModuleType) -> None:
+    text = YAML.render(full(module_type))
+    assert YAML.parse(text) == full(module_type)
+    assert YAML.render(YAML.parse(text)) == text
+    assert text.startswith(b"# Generated by Slipway. You may edit it")
+
+
+def test_every_field_survives_its_text() -> None:
+    data = step(timeoutSeconds=1.5, optional=True, environment={"A": "yes", "B": "1", "C": "line\nline"})
+    read = read_definition({**data, "coverageReport": "reports/coverage.xml"})
+    assert YAML.parse(YAML.render(read)) == read
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"a: [1", "is not YAML"),
+        (b"a: &x [1]\nb: [*x, *x]", "aliases are not allowed on line 2"),
+        (b"version: 1\nversion: 1", "'version' is given twice on line 2"),
+        (b"!!python/object/apply:os.system [ls]", "is not YAML"),
+        (b"? [1, 2]\n: 3", "a key has to be a plain text"),
+        (b"\xff\xfe\xfd", "is not YAML in UTF-8"),
+        (b"[" * 10_000, "nested too deeply"),
+        (b"a: 2026-13-40", "a value that YAML cannot read"),
+        (b"#" * (MAX_BYTES + 1), "at most 65536"),
+        (b"", "give a mapping"),
+    ],
+)
+def test_a_text_that_cannot_be_read_is_refused_in_words(text: bytes, words: str) -> None:
+    with pytest.raises(InvalidDefinition, match="cannot be run") as caught:
+        YAML.parse(text)
+    assert words in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("module", "path"),
+    [
+        ("module-orders", ".slipway/pipelines/orders.yml"),
+        ("orders", ".slipway/pipelines/orders.yml"),
+        ("module-", ".slipway/pipelines/module-.yml"),
+        ("module--x", ".slipway/pipelines/module--x.yml"),
+    ],
+)
+def test_a_definition_is_kept_under_the_modules_short_name(module: str, path: str) -> None:
+    assert definition_path(module) == path
+    assert YAML.parse(YAML.render(template(module, ModuleType.LIBRARY, None))).module == module
+
+
+@pytest.mark.parametrize("module", ["", "../x", "a b", "a'b", "-x", "ü"])
+def test_a_module_that_cannot_name_a_file_has_no_template(module: str) -> None:
+    with pytest.raises(InvalidDefinition):
+        template(module, ModuleType.WORKER, None)
+
+
+def test_module_types_are_known_in_any_case() -> None:
+    assert module_type_of("microservice") is ModuleType.MICROSERVICE
+    assert module_type_of("GATEWAY") is ModuleType.GATEWAY
+    assert module_type_of("spaceship") is None
+    assert short_name("module-x") == "x"
