@@ -1,5 +1,23 @@
 """The DevOps surface: importing it declares every endpoint."""
 
-from functions.api.devops import audit, pipelines, pull_requests, repositories, runs
+from functions.api.devops import (
+    audit,
+    gitops,
+    pipelines,
+    promotions,
+    pull_requests,
+    releases,
+    repositories,
+    runs,
+)
 
-__all__ = ["audit", "pipelines", "pull_requests", "repositories", "runs"]
+__all__ = [
+    "audit",
+    "gitops",
+    "pipelines",
+    "promotions",
+    "pull_requests",
+    "releases",
+    "repositories",
+    "runs",
+]
