@@ -18,6 +18,7 @@ from typing import Any, Final
 import uvloop
 
 from functions.http.surface import endpoint_table
+from functions.relay.redrive import redrive as redrive_messages
 from local.data_folder import CannotStart
 from local.host import Host
 from local.issuer import Issuer
@@ -100,12 +101,12 @@ def redrive(options: argparse.Namespace, settings: Settings) -> int:
 async def _redrive(queue: str, settings: Settings) -> int:
     app = build_app(settings)
     try:
-        count = await app.bus.redrive(queue)
+        dead, parked = await redrive_messages(queue, app.bus)
     finally:
         # Not app.aclose(): that stops what was deployed, and a running server is not to notice us.
         await app.bus.aclose()
         await app.store.aclose()
-    print(f"{count} dead-lettered messages of {queue} are queued again.")
+    print(f"{dead} dead-lettered and {parked} parked messages of {queue} are queued again.")
     return 0
 
 
@@ -153,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
         "--expires-in", type=int, default=3600, metavar="SECONDS", help="lifetime (default 3600)"
     )
     add(routes, "print every HTTP route: surface, method, path, function and scope, separated by tabs")
-    redriving = add(redrive, "queue the dead-lettered messages of a queue again; a server may be running")
+    redriving = add(redrive, "queue a queue's given-up messages again; a server may be running")
     redriving.add_argument("queue", choices=QUEUES, metavar="QUEUE", help=f"one of {', '.join(QUEUES)}")
     add(demo, "play a delivery from commit to production against a server of its own")
     return parser

@@ -20,8 +20,6 @@ RUNS = "runs"
 PROMOTIONS = "promotions"
 DEPLOYMENTS = "deployments"
 GITOPS = "gitops"
-PARKED = "parked"
-"""Holds what no worker could handle, with the reason, until an operator redrives it. Nothing consumes it."""
 QUEUES = (SOURCE, CHECKS, RUNS, PROMOTIONS, DEPLOYMENTS, GITOPS)
 
 # Event or command type -> the queues whose worker acts on it. Types without a row are facts for subscribers.
@@ -36,9 +34,19 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "DeploymentRequested": (DEPLOYMENTS,),
     "DeploymentPromoted": (PROMOTIONS,),
     "ReconcileRequested": (GITOPS,),
+    "RunPipelineAgain": (RUNS,),
     "RunOverdue": (RUNS,),
-    "MessageParked": (PARKED,),
+    "DeploymentRequestedAgain": (DEPLOYMENTS,),
 }
+
+PARKED_EVENT = "MessageParked"
+
+
+def parked(queue: str) -> str:
+    """Holds what the queue's worker could not handle, with why, until an operator redrives it. Nothing
+    reads it."""
+    return f"{queue}-parked"
+
 
 INDEXES: tuple[Index, ...] = (
     Index("repository", (), "created_at"),

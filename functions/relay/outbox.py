@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import azure.functions as func
 
 from shared.domain.kernel.events import SCHEMA_VERSION
-from shared.names import COSMOS, DATABASE, DOCUMENTS, LEASES, ROUTES
+from shared.names import COSMOS, DATABASE, DOCUMENTS, LEASES, PARKED_EVENT, ROUTES, parked
 from shared.ports.bus import Message, Sender
 
 if TYPE_CHECKING:
@@ -51,11 +51,18 @@ async def relay(documents: Iterable[Mapping[str, Any]], sender: Sender) -> int:
     for document in documents:
         if document["kind"] == "outbox":
             message = to_message(document["body"])
-            for queue in ROUTES.get(message.subject, ()):
+            for queue in queues_of(document["body"]):
                 batches.setdefault(queue, []).append(message)
     for queue, messages in batches.items():
         await sender.send(queue, messages)
     return sum(len(messages) for messages in batches.values())
+
+
+def queues_of(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """Where an event goes: by its type, and what was parked beside the queue that it came from."""
+    if body["eventType"] == PARKED_EVENT:
+        return (parked(body["payload"]["queue"]),)
+    return ROUTES.get(body["eventType"], ())
 
 
 def to_message(body: Mapping[str, Any]) -> Message:

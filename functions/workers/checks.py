@@ -7,12 +7,8 @@ checks = Consumer(CHECKS)
 
 
 @checks.on("PullRequestOpened")
-async def start_build_of_new(job: Job) -> None:
-    await job.app.checks.start_build(job.actor, job.payload, job.once)
-
-
 @checks.on("PullRequestUpdated")
-async def start_build_of_updated(job: Job) -> None:
+async def start_build(job: Job) -> None:
     await job.app.checks.start_build(job.actor, job.payload, job.once)
 
 

@@ -3,13 +3,13 @@
     Service Bus message
       1  envelope          unreadable -> retry, then the bus dead-letters it
       2  trace             the envelope's trace goes on; the event becomes the cause of what follows
-      3  handler table     no row -> park
+      3  handler table     no row -> park, as below
       4  handler           one service call; the inbox marker is written in its own batch
       5  settle            done or done before -> complete · transient or a lost race -> retry · a rule
       said no -> park
 
 Retry means raising: the host abandons the message and the bus delivers it again, at most three times in all.
-Park means completing it and keeping it, with its reason, on the `parked` queue for `slipway redrive`.
+Park means completing it and keeping it, with its reason, beside its queue for `slipway redrive`.
 """
 
 import json
@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import azure.functions as func
 
 from shared.domain.kernel.actor import Actor, system_actor
-from shared.domain.kernel.errors import Conflict, DeliveryError, Transient
+from shared.domain.kernel.errors import Conflict, DeliveryError, Permanent, Transient
 from shared.domain.kernel.events import Envelope, Event
 from shared.domain.kernel.ids import Root
-from shared.names import SERVICE_BUS
+from shared.names import PARKED_EVENT, SERVICE_BUS
 from shared.services.once import AlreadyDone, Inbox
 from shared.services.trace import CURRENT, Trace
 from shared.services.unit import Unit
@@ -78,7 +78,7 @@ class Consumer:
         """Declare the queue's function, with sessions, so that one stream's events stay in order."""
 
         async def entry(message: func.ServiceBusMessage) -> None:
-            await self.receive(message.get_body(), get_app())
+            await self.receive(message.get_body(), get_app(), message.message_id, message.session_id)
 
         entry.__name__ = f"{self.queue}_worker"
         trigger = app.service_bus_queue_trigger(
@@ -86,7 +86,9 @@ class Consumer:
         )
         app.function_name(entry.__name__)(trigger(entry))
 
-    async def receive(self, body: bytes, app: "App") -> Settlement:
+    async def receive(
+        self, body: bytes, app: "App", message_id: str, session: str | None = None
+    ) -> Settlement:
         """Handle one message. Returns how it was settled, or raises to have it delivered again."""
         envelope = read_envelope(body)
         actor = system_actor(envelope.tenant, self.queue)
@@ -97,8 +99,7 @@ class Consumer:
         try:
             handler = self._handlers.get(envelope.event_type)
             if handler is None:
-                await self._park(app, actor, envelope, "no_handler", "No handler knows this type of event.")
-                return "park"
+                raise NoHandler("No handler knows this type of event.", event_type=envelope.event_type)
             await handler(Job(app, actor, envelope, once))
         except AlreadyDone:
             log.debug("message was handled before", extra=facts)
@@ -106,7 +107,7 @@ class Consumer:
             if settlement_of(error) == "retry":
                 log.warning("message will be retried: %s", error.message, extra={**facts, "code": error.code})
                 raise
-            await self._park(app, actor, envelope, error.code, error.message)
+            await self._park(app, actor, _Parking(envelope, message_id, session, error))
             return "park"
         except Exception:
             log.exception("message failed", extra=facts)
@@ -115,27 +116,40 @@ class Consumer:
             CURRENT.reset(token)
         return "complete"
 
-    async def _park(self, app: "App", actor: Actor, envelope: Envelope, code: str, reason: str) -> None:
-        """Keep what cannot be handled, with why, in one batch; the relay carries it to the `parked` queue."""
-        log.error(
-            "message parked: %s",
-            reason,
-            extra={"queue": self.queue, "event_id": envelope.event_id, "code": code},
-        )
+    async def _park(self, app: "App", actor: Actor, parking: "_Parking") -> None:
+        """Keep what cannot be handled, with why, in one batch; the relay carries it beside its queue."""
+        event_id, error = parking.envelope.event_id, parking.error
+        facts = {"queue": self.queue, "event_id": event_id, "code": error.code}
+        log.error("message parked: %s", error.message, extra=facts)
 
         async def turn(unit: Unit) -> None:
             payload = {
                 "queue": self.queue,
-                "code": code,
-                "reason": reason,
-                "envelope": write_envelope(envelope),
+                "session": parking.session,
+                "code": error.code,
+                "reason": error.message,
+                "envelope": write_envelope(parking.envelope),
             }
-            unit.emit(Event("MessageParked", payload))
+            unit.emit(Event(PARKED_EVENT, payload))
 
+        # By the message, not the event: what was redriven comes as a new message and may be parked again.
+        once = Inbox("parked", parking.message_id)
         try:
-            await app.units.run(actor, Root("parked", self.queue), turn, Inbox("parked", envelope.event_id))
+            await app.units.run(actor, Root("parked", self.queue), turn, once)
         except AlreadyDone:
-            log.debug("message was parked before", extra={"event_id": envelope.event_id})
+            log.debug("message was parked before", extra={"event_id": event_id})
+
+
+class NoHandler(Permanent):
+    code = "no_handler"
+
+
+@dataclass(frozen=True, slots=True)
+class _Parking:
+    envelope: Envelope
+    message_id: str
+    session: str | None
+    error: DeliveryError
 
 
 def settlement_of(error: DeliveryError) -> Settlement:

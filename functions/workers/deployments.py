@@ -7,5 +7,6 @@ deployments = Consumer(DEPLOYMENTS)
 
 
 @deployments.on("DeploymentRequested")
+@deployments.on("DeploymentRequestedAgain")
 async def commit_desired_state(job: Job) -> None:
     await job.app.deployments.run(job.actor, job.payload)

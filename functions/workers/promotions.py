@@ -7,12 +7,8 @@ promotions = Consumer(PROMOTIONS)
 
 
 @promotions.on("ReleasePlanned")
-async def open_planned(job: Job) -> None:
-    await job.app.promotions.on_hop(job.actor, job.payload)
-
-
 @promotions.on("PromotionReady")
-async def open_next(job: Job) -> None:
+async def open_promotion(job: Job) -> None:
     await job.app.promotions.on_hop(job.actor, job.payload)
 
 

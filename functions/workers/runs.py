@@ -7,6 +7,7 @@ runs = Consumer(RUNS)
 
 
 @runs.on("RunPipeline")
+@runs.on("RunPipelineAgain")
 async def execute_run(job: Job) -> None:
     await job.app.runs.execute(job.actor, job.payload, job.once)
 

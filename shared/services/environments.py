@@ -108,13 +108,16 @@ class Lanes:
     units: Units
     environments: Environments
 
-    async def load(self, unit: Unit, environment: str, *promotions: str) -> None:
-        """Fetch what every turn here reads, in one operation."""
-        await unit.load(
+    async def load(self, unit: Unit, environment: str, promotion: str, deployment: str | None = None) -> None:
+        """Fetch what a turn on a promotion reads, in one operation."""
+        wanted = [
             Environment.__record__.document(environment),
             Lane.__record__.document(lane_id(environment)),
-            *(Promotion.__record__.document(promotion) for promotion in promotions),
-        )
+            Promotion.__record__.document(promotion),
+        ]
+        if deployment is not None:
+            wanted.append(Deployment.__record__.document(deployment))
+        await unit.load(*wanted)
 
     async def lane(self, unit: Unit, environment: Environment) -> Lane:
         return await unit.find(Lane, lane_id(environment.id)) or first_lane(environment)
@@ -150,7 +153,7 @@ class Lanes:
         self, unit: Unit, deployment: Deployment
     ) -> tuple[Deployment, Promotion, Environment] | None:
         """The deployment as it is now, if it still holds its lane: None for late and repeated work."""
-        await self.load(unit, deployment.environment, deployment.promotion)
+        await self.load(unit, deployment.environment, deployment.promotion, deployment.id)
         mine = await unit.get(Deployment, deployment.id)
         environment = await unit.get(Environment, deployment.environment)
         if is_over(mine) or not holds(await self.lane(unit, environment), mine.promotion, mine.token):

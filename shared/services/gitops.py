@@ -1,8 +1,10 @@
 """Reconciliation: what runs is brought to what git wants. Git wins: what the head of the tenant's GitOps
-repository says is what is applied, whoever committed it."""
+repository says is what is applied, whoever committed it, as long as a promotion once brought it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import batched
 
 from shared.domain.environments.model import Environment
 from shared.domain.gitops.errors import NothingToReconcile
@@ -13,14 +15,15 @@ from shared.domain.kernel.errors import Permanent
 from shared.ports.store import Query
 from shared.services.desired_state import Desired, DesiredStates
 from shared.services.environments import Environments
-from shared.services.live_states import LiveStates, revision_of
+from shared.services.live_states import LiveStates, require_promoted, revision_of
 from shared.services.once import Once
 from shared.services.promotions import id_in
 from shared.services.rollouts import Rollouts
 from shared.services.unit import Page, Unit, Units
 
 _STATES_AT_ONCE = 30
-"""Sync states that one reconciliation marks: a document, an audit entry and an outbox entry each."""
+"""Sync states per batch: a document, an audit entry and an outbox entry each, below the limit of 100."""
+_PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +43,40 @@ class GitOps:
         """Ask for reconciliation of an environment, or of one module in it. NothingToReconcile where no
         release was ever promoted."""
         where = await self.environments.get(actor, environment)
+        root = Environment.__record__.root_of(where.id)
+        await self.units.replay(actor, root, once)
+        wanted = await self._wanted(actor, where, module)
+        if not wanted:
+            raise NothingToReconcile(
+                f"Nothing is desired there in {where.name} yet; promote a release into it first."
+            )
+        asked: tuple[SyncState, ...] = ()
+        for part in batched(wanted, _STATES_AT_ONCE, strict=False):
+            last = part[-1] is wanted[-1]
+            turn = partial(self._ask, where=where, asked=asked, part=part)
+            asked = await self.units.run(actor, root, turn, once if last else None)
+        return asked
 
-        async def turn(unit: Unit) -> tuple[SyncState, ...]:
-            states = await unit.children(SyncState, limit=_STATES_AT_ONCE)
-            wanted = [state for state in states if module in (None, state.module)]
-            if not wanted:
-                raise NothingToReconcile(
-                    f"Nothing is desired in {where.name} yet; promote a release into it first."
-                )
-            for state in wanted:
-                unit.emit(reconcile(where.name, state.component))
-            return tuple([unit.apply(begin_sync(state, unit.now)) for state in wanted])
+    async def _wanted(self, actor: Actor, where: Environment, module: str | None) -> list[str]:
+        """The sync states of an environment, or of one module in it."""
+        query = Query("sync-state", {"environment": where.id}, "updated_at", limit=_PAGE)
+        found: list[str] = []
+        while True:
+            page = await self.units.list(actor, SyncState, query)
+            found += [state.id for state in page.items if module in (None, state.module)]
+            if page.next is None:
+                return found
+            query = replace(query, after=page.next)
 
-        return await self.units.run(actor, Environment.__record__.root_of(where.id), turn, once)
+    async def _ask(
+        self, unit: Unit, *, where: Environment, asked: tuple[SyncState, ...], part: tuple[str, ...]
+    ) -> tuple[SyncState, ...]:
+        """Mark some sync states and ask for their reconciliation; they follow those `asked` before."""
+        await unit.load(*(SyncState.__record__.document(state) for state in part))
+        states = [unit.apply(begin_sync(await unit.get(SyncState, state), unit.now)) for state in part]
+        for state in states:
+            unit.emit(reconcile(where.name, state.component))
+        return (*asked, *states)
 
     async def sync(self, actor: Actor, payload: Mapping[str, object]) -> None:
         """For ReconcileRequested: bring one component to what git wants, for a deployment or on its own."""
@@ -65,6 +89,7 @@ class GitOps:
         desired = await self.desired_states.read(actor, state.path)
         before = await self.live_states.observe(state)
         try:
+            await require_promoted(self.units, actor, state, desired.content)
             live = await self.live_states.apply(state, desired.content)
         except Permanent as failure:
             await self._degraded(actor, state, desired, failure.message)

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from shared.domain.gitops.errors import BadManifest
 from shared.domain.gitops.lifecycle import content_hash
-from shared.domain.gitops.model import DesiredState, SyncState
+from shared.domain.gitops.model import DesiredState, Manifest, ManifestStatus, SyncState, manifest_id
+from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.errors import NotFound
 from shared.ports.blobs import Blobs
 from shared.ports.manifests import ManifestFormat
 from shared.ports.target import DeployFailed, LiveState, Target, Workload
+from shared.services.unit import Units
 
 _CHUNK = 8 * 1024 * 1024
 
@@ -59,6 +61,19 @@ class LiveStates:
                     start += len(chunk)
         except NotFound as error:
             raise DeployFailed(f"The artifact {digest} is not stored any more; build it again.") from error
+
+
+async def require_promoted(units: Units, actor: Actor, state: SyncState, content: bytes | None) -> None:
+    """BadManifest unless a promotion once put exactly this content there: whoever may push to the GitOps
+    repository can bring back what was approved, and cannot bring what nobody has approved."""
+    if content is None:
+        return
+    manifest = await units.find(actor, Manifest, manifest_id(state.environment, content_hash(content)))
+    if manifest is None or manifest.status is not ManifestStatus.COMMITTED:
+        raise BadManifest(
+            f"No promotion has put the manifest at {state.path} there; promote a release,"
+            " or restore it from its history."
+        )
 
 
 def revision_of(content: bytes | None) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from shared.domain.approvals.lifecycle import vote
 from shared.domain.approvals.model import Approval, Decision
-from shared.domain.environments.model import Environment, Rung
+from shared.domain.environments.model import Environment, Rung, environment_id
 from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.errors import Permanent
 from shared.domain.kernel.ids import parse_id
@@ -71,8 +71,8 @@ class Promotions:
         """The promotion of a hop, made where it is missing, and re-evaluated. Safe to repeat."""
 
         async def turn(unit: Unit) -> Promotion:
+            await self.lanes.load(unit, environment_id(actor.tenant, hop.environment), hop.promotion)
             environment = await self.environments.ensure(unit, hop.environment)
-            await self.lanes.load(unit, environment.id, hop.promotion)
             promotion = await unit.find(Promotion, hop.promotion)
             if promotion is None:
                 promotion = unit.apply(lifecycle.request(release, hop, environment))
@@ -160,7 +160,7 @@ class Promotions:
 
     async def _load(self, unit: Unit, promotion_id: str) -> tuple[Promotion, Environment]:
         promotion = await unit.get(Promotion, promotion_id)
-        await self.lanes.load(unit, promotion.environment)
+        await self.lanes.load(unit, promotion.environment, promotion_id)
         return promotion, await unit.get(Environment, promotion.environment)
 
     async def _next(self, actor: Actor, release: Release, to_environment: str | None) -> Rung:

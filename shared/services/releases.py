@@ -64,8 +64,15 @@ class Releases:
         build = await self.units.get(actor, BuildResult, draft.build_result)
         check_plan(draft, build)
         component = component_id(actor.tenant, draft.project, draft.module)
+        made = release_id(component, build.id)
 
         async def turn(unit: Unit) -> Plan:
+            await unit.load(
+                Component.__record__.document(component),
+                ReleaseLine.__record__.document(release_line_id(component)),
+                Release.__record__.document(made),
+                ReleaseTrack.__record__.document(release_track_id(made)),
+            )
             release = await self._release(unit, build)
             track = await unit.find(ReleaseTrack, release_track_id(release.id)) or first_track(release)
             await self._check_free(actor, release, track, rung.name)
@@ -80,7 +87,9 @@ class Releases:
 
     async def get(self, actor: Actor, release_id: str) -> ReleaseState:
         release = await self.units.get(actor, Release, release_id)
-        promotions = await self._latest(actor, release)
+        track = await self.units.find(actor, ReleaseTrack, release_track_id(release_id))
+        hops = track.latest() if track else ()
+        promotions = [await self.promotions.seen(actor, release, hop) for hop in hops]
         chosen = [promotion for promotion in promotions if promotion.is_open] or promotions
         return ReleaseState(release, chosen[-1] if chosen else None)
 
@@ -164,12 +173,6 @@ class Releases:
                     promotionId=f"prom-{promotion.id}",
                 )
 
-    async def _latest(self, actor: Actor, release: Release) -> list[Promotion]:
-        """The newest promotion into each environment, oldest first."""
-        track = await self.units.find(actor, ReleaseTrack, release_track_id(release.id))
-        hops = track.latest() if track else ()
-        return [await self.promotions.seen(actor, release, hop) for hop in hops]
-
     async def _under_way(
         self,
         actor: Actor,
@@ -181,7 +184,12 @@ class Releases:
         """The one promotion that a verb on a release means. Where an environment is named, its newest one:
         whether it can still be acted on is for the verb to say."""
         release = await self.units.get(actor, Release, release_id)
-        promotions = await self._latest(actor, release)
+        track = await self.units.find(actor, ReleaseTrack, release_track_id(release_id))
+        promotions = [
+            await self.units.find(actor, Promotion, hop.promotion)
+            or await self.promotions.open(actor, release, hop)
+            for hop in (track.latest() if track else ())
+        ]
         # A retry must find its answer where it was given, whatever has been opened or has ended since.
         for promotion in promotions:
             await self.units.replay(actor, Promotion.__record__.root_of(promotion.id), once)
@@ -203,7 +211,6 @@ class Releases:
                 "Several promotions of this release are open.",
                 Problem("environment", f"Name one of {names}.", "environment_required"),
             )
-        await self.promotions.open_planned(actor, release_id, chosen[0].id)
         return chosen[0].id
 
     async def list(

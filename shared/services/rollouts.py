@@ -20,7 +20,7 @@ from shared.domain.releases.model import Release
 from shared.ports.target import DeployFailed, LiveState
 from shared.services.desired_state import Desired, DesiredStates
 from shared.services.environments import Lanes
-from shared.services.live_states import LiveStates, revision_of
+from shared.services.live_states import LiveStates, require_promoted, revision_of
 from shared.services.unit import Turn, Unit, Units
 
 _log = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ class Rollouts:
     async def _clean_up(self, actor: Actor, deployment: Deployment) -> None:
         """After a failure: git wants again what it wanted before, and the lane is free."""
         desired = await self._restore(actor, deployment)
-        runs, url = await self._returned(await self._state(actor, deployment), desired)
+        runs, url = await self._returned(actor, await self._state(actor, deployment), desired)
 
         async def turn(unit: Unit) -> None:
             found = await self.lanes.in_hand(unit, deployment)
@@ -133,13 +133,14 @@ class Rollouts:
 
         await self._run(actor, deployment, turn)
 
-    async def _returned(self, state: SyncState, desired: Desired) -> tuple[bool, str | None]:
+    async def _returned(self, actor: Actor, state: SyncState, desired: Desired) -> tuple[bool, str | None]:
         """Whether what ran before runs again, and its URL. The target keeps the version before when it says
         no; what it had switched to already is switched back here."""
         wanted = revision_of(desired.content)
         try:
             live = await self.live_states.observe(state)
             if live.revision != wanted:
+                await require_promoted(self.units, actor, state, desired.content)
                 live = await self.live_states.apply(state, desired.content)
         except Permanent as failure:
             _log.warning("%s does not run as before: %s", state.path, failure.message)

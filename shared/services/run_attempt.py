@@ -72,7 +72,7 @@ class Attempt:
                 self.run.tenant, workspace.folder, definition, with_artifacts=is_good
             )
         except HOPELESS as trouble:
-            return await self.give_up(f"The results cannot be kept: {trouble}")
+            return await self.give_up(f"The results cannot be kept: {words_of(trouble)}")
         for note in collected.notes:
             await self.log.write(note, level="warning")
         for made in collected.produced.artifacts:
@@ -187,7 +187,7 @@ class Attempt:
         self.run = await self.units.run(self.actor, root, turn)
 
     async def _end(self, produced: Produced, failure: str) -> PipelineRun:
-        await self.log.write("The steps are through; the result is being recorded.")
+        await self.log.write("Recording the result.")
         await self.log.flush()
 
         def decide(run: PipelineRun, at: datetime) -> Ending | None:
@@ -209,3 +209,10 @@ class Attempt:
         root = PipelineRun.__record__.root_of(self.run.id)
         self.run = await self.units.run(self.actor, root, turn, self.once)
         return self.run
+
+
+def words_of(trouble: Exception) -> str:
+    """Without the paths of this machine, which are nobody's business."""
+    if isinstance(trouble, OSError):
+        return trouble.strerror or type(trouble).__name__
+    return str(trouble)

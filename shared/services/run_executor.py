@@ -21,7 +21,7 @@ from shared.services.branches import place_of
 from shared.services.build_results import BuildOutputs
 from shared.services.once import Once
 from shared.services.pipelines import default_definition
-from shared.services.run_attempt import HOPELESS, Attempt
+from shared.services.run_attempt import HOPELESS, Attempt, words_of
 from shared.services.run_logs import LogWriter
 from shared.services.unit import Unit, Units
 
@@ -51,7 +51,7 @@ class RunExecutor:
             return await attempt.refuse(refused, pipeline.definition_path)
         except HOPELESS as trouble:
             attempt = await self._begin(actor, run, (), log, once)
-            return await attempt.give_up(f"The commit cannot be read: {trouble}")
+            return await attempt.give_up(f"The commit cannot be read: {words_of(trouble)}")
         attempt = await self._begin(actor, run, materialise(run.id, definition), log, once)
         if not attempt.is_current:
             return attempt.run
@@ -59,7 +59,7 @@ class RunExecutor:
         try:
             workspace = await self._checkout(place, attempt.run)
         except HOPELESS as trouble:
-            return await attempt.give_up(f"The commit cannot be checked out: {trouble}")
+            return await attempt.give_up(f"The commit cannot be checked out: {words_of(trouble)}")
         try:
             return await attempt.go(definition, workspace)
         finally:

@@ -266,7 +266,9 @@ def test_the_run_limit_is_named_when_it_is_reached() -> None:
 
 def test_the_command_to_run_names_everything_about_the_run() -> None:
     run = a_run(pull_request="0" * 32)
-    command, overdue = run_ordered(run)
+    command, *reminders, overdue = run_ordered(run)
+    assert all(each.session == command.session and each.not_before for each in reminders)
+    assert all(ordered_run("acme", each.payload) == run for each in reminders)
     assert ordered_run("acme", command.payload) == run
     assert ordered_run("acme", overdue.payload) == run
     assert overdue.not_before == run.deadline_at + timedelta(seconds=60)

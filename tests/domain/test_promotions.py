@@ -68,6 +68,7 @@ def test_the_quorum_approves() -> None:
     assert change.entity.status is S.APPROVED
     assert change.entity.decided_at == START
     assert [event.type for event in change.events] == ["ReleaseApproved"]
+    assert change.events[0].payload["approver"] == "user:ann"
     assert change.entity.has_quorum
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,16 @@ class Small:
     seen: Any
 
 
-@pytest.fixture
-async def small(tmp_path: Path) -> AsyncIterator[Small]:
+@asynccontextmanager
+async def serving_small(data_dir: Path) -> AsyncIterator[Small]:
     async with (
-        serving(tmp_path, app_directory=APPS / "small") as host,
+        serving(data_dir, app_directory=APPS / "small") as host,
         aiohttp.ClientSession(host.url, cookie_jar=aiohttp.DummyCookieJar()) as client,
     ):
         yield Small(host, client, sys.modules[MODULE].SEEN)
+
+
+@pytest.fixture
+async def small(tmp_path: Path) -> AsyncIterator[Small]:
+    async with serving_small(tmp_path) as small:
+        yield small

@@ -10,6 +10,7 @@ import pytest
 
 from local.cli import main
 from tests.functions.conftest import APPS
+from tests.support.host import ROOT
 from tests.support.process import ServerFailed, ServerProcess
 
 SMALL = APPS / "small"
@@ -131,9 +132,12 @@ def test_nobody_hears_more_when_the_reader_of_the_output_hangs_up(tmp_path: Path
         "--data-dir",
         str(tmp_path),
     ]
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, cwd=APPS.parents[2], check=False)
+    done = subprocess.run(
+        command, stdout=writing, stderr=subprocess.PIPE, cwd=ROOT, env=buffered, check=False
+    )
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
 

@@ -90,6 +90,28 @@ async def test_a_change_wakes_an_idle_reader_soon(checkpoints: Checkpoints) -> N
         await until(lambda: engine.ran, seconds=0.3)
 
 
+class WakingFeed(Feed):
+    """A feed that says when to look again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.committed = asyncio.Event()
+
+    async def wait(self, timeout: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.committed.wait(), timeout)
+        self.committed.clear()
+
+
+async def test_a_feed_that_can_wake_its_reader_does_so_at_once(checkpoints: Checkpoints) -> None:
+    engine, feed = FakeEngine(), WakingFeed()
+    async with reading(feed, engine, checkpoints):
+        await asyncio.sleep(0.3)
+        feed.add(1)
+        feed.committed.set()
+        await until(lambda: engine.ran, seconds=0.05)
+
+
 async def test_a_reader_goes_on_after_a_restart_where_it_stood(checkpoints: Checkpoints) -> None:
     engine, feed = FakeEngine(), Feed(2)
     async with reading(feed, engine, checkpoints):

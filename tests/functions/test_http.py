@@ -2,16 +2,22 @@ import asyncio
 import json
 import logging
 import os
-from pathlib import Path
+from collections.abc import AsyncIterator
 
-import aiohttp
 import pytest
+import pytest_asyncio
 
-from local.http import Receive, Scope, Send, respond
-from local.worker import HttpResult
-from tests.functions.conftest import APPS, Small
+from tests.functions.conftest import Small, serving_small
 from tests.functions.engine import until
-from tests.support.host import serving
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def small(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Small]:
+    """One host for all: none of these tests changes how the app behaves."""
+    async with serving_small(tmp_path_factory.mktemp("http")) as small:
+        yield small
 
 
 async def test_an_async_function_answers(small: Small) -> None:
@@ -41,7 +47,7 @@ async def test_a_binary_body_comes_back_as_it_was(small: Small) -> None:
 
 
 async def test_a_chunked_body_arrives_whole(small: Small) -> None:
-    async def parts():  # type: ignore[no-untyped-def]
+    async def parts() -> AsyncIterator[bytes]:
         for part in (b"one ", b"two ", b"three"):
             yield part
             await asyncio.sleep(0.01)
@@ -126,34 +132,3 @@ async def test_admin_is_closed_to_callers_from_elsewhere(small: Small, headers: 
 async def test_a_form_of_a_web_page_cannot_fire_a_function(small: Small) -> None:
     async with small.client.post("/admin/functions/small_queue", data=json.dumps({"input": "x"})) as answer:
         assert answer.status == 415
-
-
-async def test_mounts_are_asked_before_functions_in_their_order(tmp_path: Path) -> None:
-    def named(name: bytes):  # type: ignore[no-untyped-def]
-        async def application(scope: Scope, receive: Receive, send: Send) -> None:
-            await respond(send, scope, HttpResult(200, (), name + b" " + scope["path"].encode()))
-
-        return application
-
-    async with (
-        serving(
-            tmp_path,
-            app_directory=APPS / "small",
-            mounts=lambda _: [("/small/ping", named(b"first")), ("/small/", named(b"second"))],
-        ) as host,
-        aiohttp.ClientSession(host.url) as client,
-    ):
-        for path, expected in (("/small/ping", "first /small/ping"), ("/small/x", "second /small/x")):
-            async with client.get(path) as answer:
-                assert await answer.text() == expected
-
-
-async def test_a_running_request_is_finished_when_the_host_stops(tmp_path: Path) -> None:
-    async def slow(url: str) -> str:
-        async with aiohttp.ClientSession() as client, client.get(f"{url}/small/slow") as answer:
-            return await answer.text()
-
-    async with serving(tmp_path, app_directory=APPS / "small") as host:
-        asking = asyncio.create_task(slow(host.url))
-        await asyncio.sleep(0.1)
-    assert await asking == "late"

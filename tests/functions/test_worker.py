@@ -2,10 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from local.data_folder import CannotStart
 from local.worker import Function, IndexingFailed, Retry, Worker
 from tests.functions.conftest import APPS, Small
-from tests.support.host import app_imported_anew, serving
+from tests.support.host import app_imported_anew
 
 
 async def test_an_app_is_indexed_with_its_bindings_and_retry_policies(small: Small) -> None:
@@ -39,14 +38,6 @@ async def test_an_app_without_functions_is_refused(tmp_path: Path) -> None:
     (tmp_path / "function_app.py").write_text("import azure.functions as func\napp = func.FunctionApp()\n")
     with app_imported_anew(tmp_path), pytest.raises(IndexingFailed, match="declares no functions"):
         await Worker(new_id=str).start(tmp_path)
-
-
-async def test_a_host_that_cannot_index_its_app_starts_nothing(tmp_path: Path) -> None:
-    for _ in range(2):
-        # Twice: the first attempt must have let the data folder go.
-        with pytest.raises(CannotStart, match="badly_declared"):
-            async with serving(tmp_path, app_directory=APPS / "bad"):
-                pass
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Runs whose worker dies at every commit, is taken over while it lives, or gets a message twice."""
 
 import asyncio
+import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -267,5 +269,51 @@ async def test_a_checkout_that_fails_leaves_no_workspace(tmp_path: Path) -> None
     run = await broken.execute(await platform.started(await platform.a_defined_pipeline(TWO_STEPS)))
     assert run.status is RunStatus.ERRORED
     assert "cannot be checked out" in run.outcome_reason
+    assert not list(platform.work.iterdir())
+    await platform.source.aclose()
+
+
+WORKER_PROCESS = """
+import asyncio, json, sys
+from dataclasses import replace
+from pathlib import Path
+
+from shared.adapters.embedded.system import RandomIds
+from tests.support.pipelines import WORKER, a_platform
+from tests.support.source import a_source
+
+async def main():
+    folder = Path(sys.argv[1])
+    source = a_source(folder)
+    source.units = replace(source.units, ids=RandomIds())
+    await a_platform(folder, source=source).runs.execute(WORKER, json.loads(sys.argv[2]))
+
+asyncio.run(main())
+"""
+
+
+async def test_the_processes_of_a_killed_worker_end_when_the_next_takes_over(tmp_path: Path) -> None:
+    alive, seen = tmp_path / "alive", tmp_path / "seen"
+    script = f"if [ -e {seen} ]; then exit 0; fi; while :; do date > {alive}; sleep 0.1; done"
+    platform = a_platform(tmp_path)
+    run = await platform.started(await platform.a_defined_pipeline(a_definition(a_step("one", script))))
+    command = json.dumps(await platform.payload("RunPipeline", run))
+    killed = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", WORKER_PROCESS, str(tmp_path), command, cwd=Path(__file__).parents[2]
+    )
+    while not alive.exists():
+        assert killed.returncode is None
+        await asyncio.sleep(0.05)
+    killed.kill()
+    await killed.wait()
+    alive.unlink()
+    while not alive.exists():
+        await asyncio.sleep(0.05)
+    seen.touch()
+    done = await platform.execute(run)
+    assert (done.status, done.attempt) == (RunStatus.SUCCEEDED, 2)
+    alive.unlink()
+    await asyncio.sleep(0.3)
+    assert not alive.exists()
     assert not list(platform.work.iterdir())
     await platform.source.aclose()

@@ -106,7 +106,7 @@ async def test_a_follower_sees_lines_as_they_come_and_then_the_end(
         if "before" in read and not go.exists():
             assert "after" not in read
             go.touch()
-    assert read[-1] == "The steps are through; the result is being recorded."
+    assert read[-1] == "Recording the result."
     assert read.index("before") < read.index("after")
     assert (await execution).status is RunStatus.SUCCEEDED
 

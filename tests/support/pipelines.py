@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,6 @@ class Platform:
     pipelines: Pipelines
     runs: Runs
     work: Path
-    delivered: set[str] = field(default_factory=set)
 
     async def a_repository(
         self, files: Mapping[str, str | bytes] | None = None, name: str = "api"

@@ -8,9 +8,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import psutil
 
 from tests.support.host import ROOT
 
@@ -44,6 +47,7 @@ class ServerProcess:
         self._health = health
         self._environment = environment or {}
         self._process: subprocess.Popen[bytes] | None = None
+        self._started: set[psutil.Process] = set()
         data_dir.mkdir(parents=True, exist_ok=True)
         self._log = data_dir.parent / f"{data_dir.name}.log"
 
@@ -71,13 +75,17 @@ class ServerProcess:
             error.add_note(f"The server's log:\n{self.log}")
         if self._process is not None:
             self.kill9()
+        for stray in self._started:
+            # What was deployed outlives its server on purpose; it must not outlive the test.
+            with suppress(psutil.NoSuchProcess):
+                stray.kill()
 
     def start(self, seconds: float = 20.0) -> None:
         """Start it and return when it answers its health page."""
         assert self._process is None, "the server runs already"
         written = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
-            # A group of its own: what the server starts is killed with it.
+            # A group of its own: what the server starts within it is killed with it.
             self._process = subprocess.Popen(
                 self._arguments("serve", "--port", str(self.port), "--data-dir", str(self.data_dir)),
                 cwd=ROOT,
@@ -94,7 +102,8 @@ class ServerProcess:
             raise
 
     def kill9(self) -> None:
-        """End it and all it started without any chance to clean up."""
+        """End it and its group without any chance to clean up; services of their own session run on."""
+        self._remember_started()
         self._signal(signal.SIGKILL)
         self._running().wait()
         self._process = None
@@ -102,6 +111,7 @@ class ServerProcess:
     def terminate(self, number: signal.Signals = signal.SIGTERM, seconds: float = 15.0) -> int:
         """Ask it to stop, and return its exit code."""
         process = self._running()
+        self._remember_started()
         process.send_signal(number)
         try:
             code = process.wait(seconds)
@@ -138,6 +148,10 @@ class ServerProcess:
     def _running(self) -> subprocess.Popen[bytes]:
         assert self._process is not None, "the server does not run"
         return self._process
+
+    def _remember_started(self) -> None:
+        with suppress(psutil.NoSuchProcess):
+            self._started.update(psutil.Process(self._running().pid).children(recursive=True))
 
     def _signal(self, number: signal.Signals) -> None:
         try:

@@ -69,6 +69,7 @@ class Delivery:
     releases: Releases
     deployments: Deployments
     gitops: GitOps
+    desired_states: DesiredStates
     delivered: set[str] = field(default_factory=set)
     builds: int = 0
 
@@ -278,6 +279,7 @@ def a_delivery(
         releases=Releases(units, environments, promotions, host),
         deployments=Deployments(units, lanes, manifests, desired_states),
         gitops=GitOps(units, environments, desired_states, live_states, rollouts),
+        desired_states=desired_states,
     )
 
 
@@ -287,12 +289,14 @@ class Crash(BaseException):
 
 @dataclass
 class DyingStore:
-    """A store under which the process dies once: at its `at`-th commit, before or just after it is written."""
+    """A store under which the process dies once: at the `at`-th commit, before it or just after it."""
 
     inner: Store
     at: int
     written: bool
     commits: int = 0
+    armed: bool = False
+    """Commits are counted, and the process may die, from when this is set."""
 
     def open(self, tenant: str) -> TenantStore:
         return DyingTenant(self, self.inner.open(tenant))
@@ -328,8 +332,8 @@ class DyingPartition:
         return await self.inner.scan(prefix, after=after, limit=limit)
 
     async def commit(self, writes: Sequence[Write]) -> dict[str, str]:
-        self.store.commits += 1
-        if self.store.commits != self.store.at:
+        self.store.commits += self.store.armed
+        if not self.store.armed or self.store.commits != self.store.at:
             return await self.inner.commit(writes)
         if self.store.written:
             await self.inner.commit(writes)

@@ -11,9 +11,11 @@ from typing import Any, cast
 import pytest
 
 from functions.relay.outbox import relay, to_message
+from functions.relay.redrive import redrive
 from functions.workers import CONSUMERS
 from functions.workers.consumer import Consumer, Job, read_envelope, write_envelope
 from shared.adapters.codec import RecordCodec
+from shared.adapters.embedded.bus import SqliteBus
 from shared.adapters.embedded.store import SqliteStore
 from shared.domain.kernel.actor import system_actor
 from shared.domain.kernel.errors import Conflict, Forbidden, NotFound, RuleBroken, Transient
@@ -101,7 +103,7 @@ def a_consumer(error: Exception | None = None) -> Consumer:
 async def test_a_message_is_handled_once_however_often_it_comes(app: TinyApp) -> None:
     consumer = a_consumer()
     for _ in range(3):
-        assert await consumer.receive(a_message(), app) == "complete"  # type: ignore[arg-type]
+        assert await consumer.receive(a_message(), app, "m-1") == "complete"  # type: ignore[arg-type]
     assert app.seen == ["system:checks evt-1 aa"]
     handled = [row["body"] for row in await outbox(app)]
     assert [body["eventType"] for body in handled] == ["Handled"]
@@ -118,7 +120,7 @@ async def test_trouble_raises_so_that_the_bus_delivers_again(
     app: TinyApp, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING), pytest.raises(type(error)):
-        await a_consumer(error).receive(a_message(), app)  # type: ignore[arg-type]
+        await a_consumer(error).receive(a_message(), app, "m-1")  # type: ignore[arg-type]
     assert len(caplog.records) == 1
     assert await outbox(app) == []
 
@@ -129,24 +131,40 @@ async def test_trouble_raises_so_that_the_bus_delivers_again(
 async def test_a_rules_no_parks_the_message_once_with_its_reason(app: TinyApp, error: RuleBroken) -> None:
     consumer = a_consumer(error)
     for _ in range(2):
-        assert await consumer.receive(a_message(number=7), app) == "park"  # type: ignore[arg-type]
+        assert await consumer.receive(a_message(number=7), app, "m-1") == "park"  # type: ignore[arg-type]
     sender = Recording()
     await relay(await outbox(app), sender)
     [(queue, message)] = sender.sent
-    assert queue == "parked"
+    assert queue == "checks-parked"
     parked = json.loads(message.body)["payload"]
     assert (parked["queue"], parked["code"], parked["reason"]) == ("checks", error.code, error.message)
     assert parked["envelope"]["payload"] == {"number": 7}
 
 
+async def test_a_redriven_message_is_handled_and_may_be_parked_again(app: TinyApp, tmp_path: Path) -> None:
+    bus = SqliteBus(tmp_path / "bus.db", app.units.clock)
+    refusing = a_consumer(RuleBroken("no"))
+    await refusing.receive(a_message(), app, "m-1", "acme/s")  # type: ignore[arg-type]
+    await relay(await outbox(app), bus)
+    assert await redrive("checks", bus) == (0, 1)
+    [again] = await bus.receive("checks")
+    assert again.message.session_id == "acme/s"
+    body, message_id = again.message.body, again.message.message_id
+    assert await refusing.receive(body, app, message_id) == "park"  # type: ignore[arg-type]
+    assert len(await outbox(app)) == 2
+    assert await a_consumer().receive(body, app, message_id) == "complete"  # type: ignore[arg-type]
+    assert await redrive("checks", bus) == (0, 0)
+    await bus.aclose()
+
+
 async def test_an_unknown_type_is_parked_not_lost(app: TinyApp) -> None:
-    assert await a_consumer().receive(a_message("FromTheFuture"), app) == "park"  # type: ignore[arg-type]
+    assert await a_consumer().receive(a_message("FromTheFuture"), app, "m-1") == "park"  # type: ignore[arg-type]
     assert (await outbox(app))[0]["body"]["payload"]["code"] == "no_handler"
 
 
 async def test_an_unreadable_message_raises(app: TinyApp) -> None:
     with pytest.raises(ValueError, match="Expecting"):
-        await a_consumer().receive(b"{", app)  # type: ignore[arg-type]
+        await a_consumer().receive(b"{", app, "m-1")  # type: ignore[arg-type]
 
 
 def test_two_handlers_of_one_type_fail_at_import() -> None:
@@ -160,7 +178,7 @@ def test_every_routed_event_has_a_handler_on_its_queue() -> None:
     assert set(handled) == set(QUEUES)
     for event_type, queues in ROUTES.items():
         for queue in queues:
-            assert queue == "parked" or event_type in handled[queue], f"{event_type} on {queue}"
+            assert event_type in handled[queue], f"{event_type} on {queue}"
 
 
 def test_an_envelope_survives_the_journey() -> None:

@@ -1,6 +1,6 @@
 """Desired state: manifests as they are or would be in git, and bringing what runs to what git wants."""
 
-from functions.api.devops.models_releases import (
+from functions.api.devops.models_promotions import (
     ManifestContentView,
     ManifestId,
     ManifestView,

@@ -1,17 +1,16 @@
-"""Requests and views of releases, promotions, manifests, sync states and environments, in the words of the
-DevOps contract: a release's status is what has become of its promotion."""
+"""Requests and views of releases and votes, in the words of the DevOps contract: a release's status is what
+has become of its promotion."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from functions.http.fields import Body, Name, PascalStatus, Query, View, WireId
 from shared.domain.approvals.model import Decision
 from shared.domain.promotions.model import OPEN, Promotion, PromotionStatus
 from shared.domain.releases.lifecycle import ReleaseDraft
-from shared.domain.releases.model import Strategy
+from shared.domain.releases.model import Release, Strategy
 from shared.services.promotions import Vote
 from shared.services.releases import Plan, ReleaseState
 
@@ -21,10 +20,6 @@ ApprovalId = Annotated[str, WireId("appr")]
 BuildResultId = Annotated[str, WireId("build")]
 RunId = Annotated[str, WireId("run")]
 RepositoryId = Annotated[str, WireId("repo")]
-DeploymentId = Annotated[str, WireId("dep")]
-EnvironmentId = Annotated[str, WireId("env")]
-ManifestId = Annotated[str, WireId("man")]
-SyncStateId = Annotated[str, WireId("sync")]
 ComponentId = Annotated[str, WireId("comp")]
 
 EnvironmentName = Annotated[str, Field(min_length=1, max_length=63)]
@@ -125,27 +120,30 @@ class SourceView(View):
 
 
 class ReleaseSummaryView(View):
-    """What a release is. `lifecycle` is of the content; where it runs is told by its promotions."""
+    """What a release is. `lifecycle` is of its content; where it runs is told by its promotions."""
 
-    release_id: Annotated[ReleaseId, Field(validation_alias="id")]
+    release_id: ReleaseId
     name: str
     version: str
     number: int
-    project_id: Annotated[str, Field(validation_alias="project")]
-    module_id: Annotated[str, Field(validation_alias="module")]
-    lifecycle: Annotated[PascalStatus, Field(validation_alias="status")]
+    project_id: str
+    module_id: str
+    lifecycle: PascalStatus
     release_digest: str
     components: tuple[ComponentView, ...]
     source: SourceView
     created_by: str
     created_at: datetime
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of(cls, value: object) -> object:
+        return _content(value) if isinstance(value, Release) else value
 
-class ReleaseView(View):
+
+class ReleaseView(ReleaseSummaryView):
     """A release and how far it is: of its latest open promotion, or else of its last one."""
 
-    release_id: ReleaseId
-    version: str
     status: str
     next_step: str | None = None
     promotion_id: PromotionId | None = None
@@ -155,15 +153,13 @@ class ReleaseView(View):
     approvals_granted: int = 0
     url: str | None = None
     cause: str | None = None
-    release: ReleaseSummaryView
 
     @model_validator(mode="before")
     @classmethod
     def _of(cls, value: object) -> object:
         if not isinstance(value, ReleaseState):
             return value
-        release, promotion = value.release, value.promotion
-        shown: dict[str, Any] = {"release_id": release.id, "version": release.version, "release": release}
+        shown, promotion = _content(value.release), value.promotion
         if promotion is None:
             return shown | {"status": "Planned"}
         return shown | {
@@ -177,6 +173,23 @@ class ReleaseView(View):
             "url": promotion.url,
             "cause": promotion.cause,
         }
+
+
+def _content(release: Release) -> dict[str, Any]:
+    return {
+        "release_id": release.id,
+        "name": release.name,
+        "version": release.version,
+        "number": release.number,
+        "project_id": release.project,
+        "module_id": release.module,
+        "lifecycle": release.status,
+        "release_digest": release.release_digest,
+        "components": release.components,
+        "source": release.source,
+        "created_by": release.created_by,
+        "created_at": release.created_at,
+    }
 
 
 class ReleaseQuery(Query):
@@ -246,151 +259,3 @@ class ApprovalView(View):
     comment: str
     status: PascalStatus
     created_at: datetime
-
-
-class PromoteRelease(Body):
-    """Without `toEnvironment`: into the one after the furthest that the release has reached."""
-
-    tenant_id: str | None = None
-    release_id: ReleaseId
-    to_environment: EnvironmentName | None = None
-
-
-class VerdictView(View):
-    gate: PascalStatus
-    outcome: PascalStatus
-    reason: str
-    until: datetime | None
-
-
-class PromotionView(View):
-    promotion_id: Annotated[PromotionId, Field(validation_alias="id")]
-    release_id: Annotated[ReleaseId, Field(validation_alias="release")]
-    version: str
-    project_id: Annotated[str, Field(validation_alias="project")]
-    module_id: Annotated[str, Field(validation_alias="module")]
-    from_environment: Annotated[str | None, Field(validation_alias="source_environment")]
-    to_environment: Annotated[str, Field(validation_alias="environment_name")]
-    strategy: str
-    status: str
-    step: PascalStatus
-    next_step: str | None = None
-    gates: Annotated[tuple[VerdictView, ...], Field(validation_alias="verdicts")]
-    required_approvals: int
-    approvals_granted: int
-    release_digest: str
-    requested_by: str
-    reason: str
-    deployment_id: Annotated[DeploymentId | None, Field(validation_alias="deployment")]
-    url: str | None
-    cause: str | None
-    decided_at: datetime | None
-    started_at: datetime | None
-    completed_at: datetime | None
-    created_at: datetime
-    updated_at: datetime
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of(cls, value: object) -> object:
-        if not isinstance(value, Promotion):
-            return value
-        shown = {name: getattr(value, name) for name in value.__dataclass_fields__}
-        return shown | {"status": status_word(value), "next_step": next_step(value)}
-
-
-class PromotionQuery(Query):
-    release_id: ReleaseId | None = None
-    environment: EnvironmentName | None = None
-
-    @model_validator(mode="after")
-    def _one_filter(self) -> "PromotionQuery":
-        if self.release_id is not None and self.environment is not None:
-            raise PydanticCustomError("two_filters", "Filter by `releaseId` or by `environment`, not both.")
-        return self
-
-
-class RenderManifest(Body):
-    tenant_id: str | None = None
-    release_id: ReleaseId
-    environment: EnvironmentName
-
-
-class ManifestView(View):
-    manifest_id: Annotated[ManifestId, Field(validation_alias="id")]
-    release_id: Annotated[ReleaseId, Field(validation_alias="release")]
-    environment: Annotated[str, Field(validation_alias="environment_name")]
-    git_path: str
-    git_revision: str | None
-    content_hash: str
-    images: tuple[str, ...]
-    status: PascalStatus
-
-
-class ManifestContentView(ManifestView):
-    content: str
-
-
-class Reconcile(Body):
-    tenant_id: str | None = None
-    environment: EnvironmentName
-    module_id: Name | None = None
-
-
-class SyncStateView(View):
-    sync_state_id: Annotated[SyncStateId, Field(validation_alias="id")]
-    environment: Annotated[str, Field(validation_alias="environment_name")]
-    project_id: Annotated[str, Field(validation_alias="project")]
-    module_id: Annotated[str, Field(validation_alias="module")]
-    path: str
-    status: PascalStatus
-    desired_revision: str | None
-    live_revision: str | None
-    content_hash: str | None
-    url: str | None
-    last_error: str | None
-    last_synced_at: datetime | None
-    updated_at: datetime
-
-
-class ReconcileView(View):
-    sync_states: tuple[SyncStateView, ...]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of(cls, value: object) -> object:
-        return {"sync_states": value} if isinstance(value, tuple) else value
-
-
-class SyncStateQuery(Query):
-    environment: EnvironmentName | None = None
-
-
-class CurrentView(View):
-    release_id: Annotated[ReleaseId, Field(validation_alias="release")]
-    version: str
-    project_id: Annotated[str, Field(validation_alias="project")]
-    module_id: Annotated[str, Field(validation_alias="module")]
-    promotion_id: Annotated[PromotionId, Field(validation_alias="promotion")]
-    deployment_id: Annotated[DeploymentId, Field(validation_alias="deployment")]
-    previous_release_id: Annotated[ReleaseId | None, Field(validation_alias="previous_release")]
-    url: str | None
-    since: datetime
-
-
-class EnvironmentSummaryView(View):
-    environment_id: Annotated[EnvironmentId, Field(validation_alias="id")]
-    name: str
-    stage: str
-    order: int
-    previous: str | None
-    required_approvals: int
-    human_required: bool
-    is_production: bool
-
-
-class EnvironmentView(View):
-    """An environment and the releases that run in it."""
-
-    environment: EnvironmentSummaryView
-    current: tuple[CurrentView, ...]

@@ -1,12 +1,12 @@
 """Promotions: the hops of a release from environment to environment, and the environments themselves."""
 
-from functions.api.devops.models_releases import (
+from functions.api.devops.models_promotions import (
     EnvironmentView,
     PromoteRelease,
-    PromotionId,
     PromotionQuery,
     PromotionView,
 )
+from functions.api.devops.models_releases import PromotionId
 from functions.api.devops.surface import devops
 from functions.http.endpoint import Call
 from shared.domain.promotions.model import Promotion

@@ -1,12 +1,12 @@
 """Releases: plan, look, decide, cancel. A verb on a release acts on its open promotion."""
 
+from functions.api.devops.models_promotions import PromotionView
 from functions.api.devops.models_releases import (
     ApprovalView,
     ApproveRelease,
     CancelRelease,
     PlanRelease,
     PlanView,
-    PromotionView,
     ReleaseId,
     ReleaseQuery,
     ReleaseSummaryView,

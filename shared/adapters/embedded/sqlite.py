@@ -5,6 +5,7 @@ the log: a thread would add its own hop to each, and need a lock besides. Nothin
 transaction, so two turns on the loop can never mix their statements.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -63,6 +64,8 @@ class Database:
 
     def __init__(self, path: Path, schema: str, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
         self.path = path
+        self.committed = asyncio.Event()
+        """Set by every commit of this process; whoever waits for one clears it."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # The composition root may run on another thread than the event loop that uses the connection.
@@ -93,6 +96,7 @@ class Database:
             self._connection.execute("BEGIN IMMEDIATE")
             yield self._connection.execute
             self._connection.execute("COMMIT")
+            self.committed.set()
         except sqlite3.DatabaseError as error:
             raise self._ours(error) from error
         finally:

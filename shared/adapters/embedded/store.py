@@ -3,9 +3,11 @@
 A document's etag is the sequence of its last write: new at every write, and never used twice.
 """
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -85,6 +87,13 @@ class SqliteStore:
 
     async def changes(self, after: int, limit: int) -> list[Document]:
         return _documents(self._database.rows(_CHANGES, (after, micros(self._clock.now()), limit)))
+
+    async def wait(self, timeout: float) -> None:
+        """Return once this process has committed something since the last wait, or after `timeout` s."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._database.committed.wait()
+        self._database.committed.clear()
 
     async def purge(self, limit: int = 500) -> int:
         """Remove at most `limit` expired documents for good, oldest first; returns how many."""

@@ -12,7 +12,7 @@ from shared.domain.deployments.model import (
     deployment_id,
 )
 from shared.domain.kernel.change import Change
-from shared.domain.kernel.events import Event
+from shared.domain.kernel.events import Event, with_reminders
 from shared.domain.kernel.machine import Machine
 from shared.domain.promotions.model import Promotion
 
@@ -72,7 +72,7 @@ def begin(promotion: Promotion, token: int, previous_release: str | None, at: da
         project=promotion.project,
         module=promotion.module,
     )
-    return Change(deployment, "deployment.started", (command,))
+    return Change(deployment, "deployment.started", with_reminders(command, at))
 
 
 def is_over(deployment: Deployment) -> bool:

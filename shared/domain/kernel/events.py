@@ -1,8 +1,8 @@
 """Facts that leave a decision, and the envelope they travel in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 SCHEMA_VERSION = "1"
 
@@ -22,6 +22,20 @@ class Event:
     module: str | None = None
     not_before: datetime | None = None
     session: str | None = None
+
+
+REMINDERS = (timedelta(seconds=20), timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=20))
+
+
+def with_reminders(command: Event, at: datetime) -> tuple[Event, ...]:
+    """A command whose work takes long enough to be cut short, and `<type>Again` at growing distances.
+
+    A message that meets three dying processes is dead-lettered, however innocent. The reminder takes the work
+    up again; in the same session as the command it waits for a worker that is still at it, and finds the work
+    done.
+    """
+    again = replace(command, type=f"{command.type}Again")
+    return (command, *(replace(again, not_before=at + after) for after in REMINDERS))
 
 
 @dataclass(frozen=True, slots=True)

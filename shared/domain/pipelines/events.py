@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from shared.domain.kernel.errors import Permanent
-from shared.domain.kernel.events import Event
+from shared.domain.kernel.events import Event, with_reminders
 from shared.domain.kernel.ids import parse_id
 from shared.domain.pipelines.model import BuildResult, PipelineDefinition, PipelineRun
 
@@ -25,10 +25,11 @@ def pipeline_generated(pipeline: PipelineDefinition) -> Event:
     return Event("PipelineGenerated", payload, project=pipeline.project, module=pipeline.module)
 
 
-def run_ordered(run: PipelineRun) -> tuple[Event, Event]:
-    """The command to run it, and the one that gives it up if nobody has finished it by then.
+def run_ordered(run: PipelineRun) -> tuple[Event, ...]:
+    """The command to run it with its reminders, and the one that gives it up if nobody has finished it by
+    then.
 
-    Both carry everything about the run: whichever comes first can create its record. They go in sessions of
+    All carry everything about the run: whichever comes first can create its record. They go in sessions of
     their own, so that a worker that hangs on the first never holds back the second.
     """
     payload: dict[str, object] = {
@@ -40,8 +41,9 @@ def run_ordered(run: PipelineRun) -> tuple[Event, Event]:
         "deadlineAt": run.deadline_at.isoformat(),
     }
     overdue_at = run.deadline_at + OVERDUE_AFTER
+    command = Event("RunPipeline", payload, project=run.project, module=run.module, session=f"run:{run.id}")
     return (
-        Event("RunPipeline", payload, project=run.project, module=run.module, session=f"run:{run.id}"),
+        *with_reminders(command, run.created_at),
         Event(
             "RunOverdue",
             payload,

@@ -82,7 +82,7 @@ def approvals(promotion: Promotion, facts: Facts, at: datetime) -> Pass | Deny |
     counted = counted_votes(promotion, facts)
     if refused := [vote.approver for vote in counted if vote.decision is Vote.REJECTED]:
         return Deny(f"Rejected by {', '.join(sorted(refused))}.")
-    missing = promotion.required_approvals - granted_votes(promotion, facts)
+    missing = promotion.required_approvals - len(approvers(promotion, facts))
     if missing <= 0:
         return Pass()
     who = "a person's approval" if facts.human_required else "approval"
@@ -105,8 +105,10 @@ def counted_votes(promotion: Promotion, facts: Facts) -> tuple[Approval, ...]:
     )
 
 
-def granted_votes(promotion: Promotion, facts: Facts) -> int:
-    return sum(vote.decision is Vote.APPROVED for vote in counted_votes(promotion, facts))
+def approvers(promotion: Promotion, facts: Facts) -> tuple[str, ...]:
+    """Whose approvals count, in the order they came."""
+    counted = counted_votes(promotion, facts)
+    return tuple(vote.approver for vote in counted if vote.decision is Vote.APPROVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +117,12 @@ class Evaluation:
 
     verdicts: tuple[Verdict, ...]
     result: Result
-    granted: int
+    approvers: tuple[str, ...]
     inputs_hash: str
+
+    @property
+    def granted(self) -> int:
+        return len(self.approvers)
 
     @property
     def waits_for_votes_only(self) -> bool:
@@ -141,7 +147,7 @@ def evaluate(
         result = Result.DENY
     else:
         result = Result.PENDING if Outcome.WAITING in outcomes else Result.ALLOW
-    return Evaluation(verdicts, result, granted_votes(promotion, facts), inputs_hash(promotion, facts))
+    return Evaluation(verdicts, result, approvers(promotion, facts), inputs_hash(promotion, facts))
 
 
 def inputs_hash(promotion: Promotion, facts: Facts) -> str:

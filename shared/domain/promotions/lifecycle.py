@@ -93,7 +93,9 @@ def settle(promotion: Promotion, evaluation: Evaluation, at: datetime) -> Change
         completed_at=at if ended else None,
         updated_at=at,
     )
-    return Change(settled, f"promotion.{_ACTIONS[verb]}", _outcome(settled) if decided else ())
+    return Change(
+        settled, f"promotion.{_ACTIONS[verb]}", _outcome(settled, evaluation.approvers) if decided else ()
+    )
 
 
 _ACTIONS = {
@@ -206,11 +208,13 @@ def supersede(promotion: Promotion, by: str, at: datetime) -> Change[Promotion]:
     return Change(replace(promotion, superseded_by=by, updated_at=at), "promotion.superseded")
 
 
-def _outcome(promotion: Promotion) -> tuple[Event, ...]:
+def _outcome(promotion: Promotion, approvers: tuple[str, ...] = ()) -> tuple[Event, ...]:
     match promotion.status:
         case S.APPROVED:
             granted = {
                 "approvalId": f"appr-{promotion.approvals[-1]}" if promotion.approvals else None,
+                "approver": approvers[-1] if approvers else None,
+                "approvers": list(approvers),
                 "approvalsGranted": promotion.approvals_granted,
                 "approvalsRequired": promotion.required_approvals,
             }

@@ -135,6 +135,9 @@ class Composition:
     def feed(self) -> SqliteStore:
         return self.store
 
+    async def start(self) -> None:
+        await self.store.ready()
+
     async def aclose(self) -> None:
         await self.store.aclose()
         await self.bus.aclose()

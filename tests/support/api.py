@@ -1,0 +1,201 @@
+"""The whole App in one process on embedded adapters, called as the host calls it, with its messages
+drained at once."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import azure.functions as func
+
+import functions.api.devops
+import functions.http.health  # noqa: F401 - declares the platform's own endpoints
+from functions.http.endpoint import Endpoint
+from functions.http.serve import serve
+from functions.http.surface import endpoint_table
+from functions.relay.outbox import relay
+from functions.workers import CONSUMERS
+from shared.app import App, build_app
+from shared.ports.tokens import TokenRefused
+from shared.settings import Settings
+from tests.support.app import SteppingClock
+
+
+class KnownTokens:
+    """A token is `tenant/subject/roles` or `tenant/subject/roles/scopes`; anything else is refused.
+
+    `+` stands for the `:` of a subject, and `~` stands between roles and between scopes.
+    """
+
+    async def verify(self, token: str) -> Mapping[str, object]:
+        parts = token.split("/")
+        if len(parts) < 3:
+            raise TokenRefused("The token is not known here.")
+        tenant, subject, roles, *scopes = parts
+        return {
+            "tenantId": tenant,
+            "sub": subject.replace("+", ":"),
+            "roles": roles.split("~"),
+            "scope": scopes[0].split("~") if scopes else [],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+    raw: bytes
+
+
+@dataclass
+class Api:
+    """One installation. `send` is one request; `drain` carries every message to its worker until none is
+    left."""
+
+    app: App
+    checkpoint: int = 0
+    handled: list[str] = field(default_factory=list)
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        token: str | None = "acme/user+ann/admin",
+        **headers: str,
+    ) -> Answer:
+        """`body` goes as JSON unless it is bytes. Header names are written with underscores."""
+        endpoint, route = find_endpoint(method, path)
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token is not None:
+            sent.setdefault("authorization", f"Bearer {token}")
+        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        _, _, query = path.partition("?")
+        request = func.HttpRequest(
+            method=method,
+            url=f"http://host{path}",
+            headers=sent,
+            params=dict(pair.split("=", 1) for pair in query.split("&") if pair),
+            route_params=route,
+            body=raw,
+        )
+        response = await serve(endpoint, lambda: self.app, request)
+        content = response.get_body()
+        told = json.loads(content) if content and "json" in response.mimetype else None
+        return Answer(response.status_code, told, dict(response.headers), content)
+
+    async def expect(self, status: int, method: str, path: str, body: object = None, **more: Any) -> Any:
+        answer = await self.send(method, path, body, **more)
+        assert answer.status == status, f"{method} {path}: {answer.status} {answer.body}"
+        return answer.body
+
+    async def drain(self) -> None:
+        """Relay and handle until nothing moves. A handler that raises is a failure of the test."""
+        while True:
+            documents = await self.app.feed.changes(self.checkpoint, 500)
+            if documents:
+                self.checkpoint = documents[-1].sequence
+            await relay([{"kind": each.kind, "body": each.body} for each in documents], self.app.bus)
+            moved = bool(documents)
+            for consumer in CONSUMERS:
+                for received in await self.app.bus.receive(consumer.queue, limit=50):
+                    message = received.message
+                    await consumer.receive(message.body, self.app, message.message_id, message.session_id)
+                    await self.app.bus.complete(received)
+                    self.handled.append(received.message.subject)
+                    moved = True
+            if not moved:
+                return
+
+
+def find_endpoint(method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
+    """As the host routes: a literal segment beats a parameter."""
+    bare = path.partition("?")[0]
+    found = []
+    for endpoint in endpoint_table():
+        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", endpoint.path)
+        match = re.fullmatch(pattern, bare)
+        if endpoint.method == method and match:
+            found.append((len(endpoint.params), endpoint, match.groupdict()))
+    if not found:
+        raise AssertionError(f"no endpoint for {method} {path}")
+    _, endpoint, route = min(found, key=lambda one: one[0])
+    return endpoint, route
+
+
+def an_api(folder: Path, **replacements: Any) -> Api:
+    settings = Settings.load({}, data_dir=folder)
+    replacements = {"tokens": KnownTokens(), "clock": SteppingClock(), **replacements}
+    return Api(build_app(settings, **replacements))
+
+
+@dataclass(frozen=True)
+class World:
+    """One thing of every kind, made through the API: the ids a test of all endpoints needs, by path
+    parameter."""
+
+    api: Api
+    ids: dict[str, str]
+    more: dict[str, str]
+
+
+SERVICE = {"slipway.yml": "{}\n", "app/__init__.py": '"""Nothing yet."""\n'}
+
+
+async def a_world(api: Api) -> World:
+    """From repository to a release deployed in dev, in tenant acme."""
+    home = {"projectId": "proj-x", "moduleId": "module-x"}
+    repository = await api.expect(201, "POST", "/repositories", {**home, "name": "api"})
+    place = f"/repositories/{repository['repositoryId']}"
+    await api.expect(201, "POST", f"{place}/branches", {"name": "feature/x"})
+    changes = [{"path": path, "operation": "add", "content": text} for path, text in SERVICE.items()]
+    draft = {"branch": "feature/x", "message": "feat: start", "changes": changes}
+    await api.expect(201, "POST", f"{place}/commits", draft)
+    request = await api.expect(
+        201,
+        "POST",
+        "/pull-requests",
+        {
+            "repositoryId": repository["repositoryId"],
+            "sourceBranch": "feature/x",
+            "targetBranch": "main",
+            "title": "Start",
+        },
+    )
+    await api.drain()
+    await api.expect(200, "POST", f"/pull-requests/{request['pullRequestId']}/merge")
+    pipeline = await api.expect(
+        201,
+        "POST",
+        "/pipelines/generate",
+        {"repositoryId": repository["repositoryId"], "moduleId": "module-x", "moduleType": "Worker"},
+    )
+    started = await api.expect(201, "POST", f"/pipelines/{pipeline['pipelineId']}/run", {"reason": "ci"})
+    await api.drain()
+    run = await api.expect(200, "GET", f"/pipeline-runs/{started['pipelineRunId']}")
+    assert run["status"] == "Succeeded", run
+    plan = {**home, "buildResultId": run["buildResultId"], "targetEnvironment": "staging"}
+    release = await api.expect(201, "POST", "/releases", plan, token="acme/agent+Planner/admin")
+    await api.drain()
+    hop = {"releaseId": release["releaseId"], "toEnvironment": "dev"}
+    promotion = await api.expect(201, "POST", "/promotions", hop)
+    await api.drain()
+    rendered = {"releaseId": release["releaseId"], "environment": "dev"}
+    manifest = await api.expect(201, "POST", "/deployment-manifests", rendered)
+    artifact = "art-1"
+    ids = {
+        "repositoryId": repository["repositoryId"],
+        "pullRequestId": request["pullRequestId"],
+        "pipelineId": pipeline["pipelineId"],
+        "pipelineRunId": started["pipelineRunId"],
+        "buildResultId": run["buildResultId"],
+        "releaseId": release["releaseId"],
+        "promotionId": promotion["promotionId"],
+        "manifestId": manifest["manifestId"],
+        "artifactId": artifact,
+    }
+    return World(api, ids, {"stagingPromotionId": release["promotionId"]})
