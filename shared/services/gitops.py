@@ -48,7 +48,7 @@ class GitOps:
         wanted = await self._wanted(actor, where, module)
         if not wanted:
             raise NothingToReconcile(
-                f"Nothing is desired there in {where.name} yet; promote a release into it first."
+                f"Nothing of it is desired in {where.name} yet; promote a release into it first."
             )
         asked: tuple[SyncState, ...] = ()
         for part in batched(wanted, _STATES_AT_ONCE, strict=False):

@@ -198,6 +198,15 @@ async def test_a_message_of_an_earlier_start_is_ignored(world: Delivery) -> None
     assert await world.live("dev", first.release) == second.release.version
 
 
+async def test_a_request_that_comes_twice_is_handed_over_once(world: Delivery) -> None:
+    await world.a_plan(await world.a_build(await world.a_repository()), "dev")
+    request = await world.payload("DeploymentRequested")
+    for _ in range(3):
+        await world.deployments.run(ANN, request)
+    assert (await world.events()).count("ReconcileRequested") == 1
+    assert len(await commits(world)) == 2  # the repository's first one, and ours
+
+
 async def test_deployments_are_listed_by_environment_and_by_release(world: Delivery) -> None:
     plan = await world.a_plan(await world.a_build(await world.a_repository()), "dev")
     mine = await the_deployment(world, plan.promotion.id)

@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from shared.domain.approvals.model import Approval, ApprovalStatus
 from shared.domain.environments.model import environment_id
 from shared.domain.promotions.errors import EnvironmentSkipped, LastEnvironment, NotCancellable
 from shared.domain.promotions.model import DecisionRecord, PromotionStatus, Result, decision_id
 from shared.ports.store import Query
 from shared.services.once import AlreadyDone, Inbox
+from shared.services.unit import Unit
 from tests.support.releases import ANN, BOB, MANAGER, PAULA, TENANT, Delivery, a_delivery
 
 S = PromotionStatus
@@ -192,3 +195,28 @@ async def test_environments_are_known_before_their_first_use(world: Delivery) ->
     await world.drain()
     (current,) = (await world.environments.list(ANN))[0].current
     assert (current.release, current.version) == (plan.release.id, "1.0.0")
+
+
+async def test_a_head_of_the_queue_that_has_to_wait_holds_up_the_rest(tmp_path: Path) -> None:
+    world = a_delivery(tmp_path, approvals={"dev": 1})
+    repository = await world.a_repository()
+    plans = [await world.a_plan(await world.a_build(repository), "dev") for _ in range(3)]
+    votes = [await world.approve(plan.release.id) for plan in plans]
+    assert (await world.lane("dev")).queue == tuple(plan.promotion.id for plan in plans[1:])
+
+    async def change(status: ApprovalStatus) -> None:
+        async def turn(unit: Unit) -> None:
+            unit.put(replace(await unit.get(Approval, votes[1].approval.id), status=status))
+
+        await world.units.run(ANN, Approval.__record__.root_of(votes[1].approval.id), turn)
+
+    await change(ApprovalStatus.REVOKED)
+    await world.drain()
+    statuses = [(await world.promotion(plan.promotion.id)).status for plan in plans]
+    assert statuses == [S.DEPLOYED, S.APPROVED, S.APPROVED]
+    assert not (await world.promotion(plans[1].promotion.id)).is_cleared
+    await change(ApprovalStatus.ACTIVE)
+    assert (await world.promotions.reevaluate(ANN, plans[1].promotion.id)).status is S.DEPLOYING
+    await world.drain()
+    assert await world.live("dev", plans[0].release) == plans[2].release.version
+    await world.store.aclose()

@@ -1,4 +1,4 @@
-"""What a journey needs: people of a tenant with their tokens, a small service, and the steps most stories share.
+"""What a journey needs: people of a tenant with their tokens, a small service, and the steps stories share.
 
 It speaks HTTP and git to a running server and never looks inside one.
 """

@@ -21,6 +21,9 @@ _ROOTS = {
     "appr": "environment",
     "dep": "environment",
     "env": "environment",
+    "man": "environment",
+    "sync": "environment",
+    "comp": "component",
 }
 
 

@@ -1,6 +1,6 @@
 """The ladder of environments that every tenant starts with, and the rules of an environment's lane."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -62,10 +62,6 @@ class Ladder:
     def after(self, name: str | None) -> Rung | None:
         """The environment that follows the named one (the first for None), or None after the last."""
         return next((rung for rung in self.rungs if rung.previous == name), None)
-
-    def furthest(self, names: Iterable[str]) -> str | None:
-        reached = set(names)
-        return next((rung.name for rung in reversed(self.rungs) if rung.name in reached), None)
 
 
 def declare(tenant: str, rung: Rung, at: datetime) -> Change[Environment]:
