@@ -10,7 +10,7 @@ from shared.app import App
 from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.errors import Forbidden, NotFound
 from shared.domain.kernel.policy import is_granted
-from shared.domain.source.lifecycle import require_ready
+from shared.domain.source.lifecycle import require_ready, require_writable
 from shared.domain.source.model import Repository
 from shared.ports.source_host import RefUpdate
 from shared.ports.store import Query
@@ -40,7 +40,7 @@ class GitGate:
             repository = await self.app.repositories.find_named(actor, project, name)
         if repository is None:
             raise NotFound("There is no such repository.")
-        require_ready(repository)
+        (require_writable if write else require_ready)(repository)
         protected = await self._protected(actor, repository) if write else frozenset()
         return Access(subject=actor.subject, protected=protected)
 

@@ -20,7 +20,7 @@ from shared.domain.source.lifecycle import (
     merge,
     move_branch,
     new_branch,
-    require_ready,
+    require_writable,
     update_source,
 )
 from shared.domain.source.model import (
@@ -58,7 +58,7 @@ class Branches:
         """A new branch at the head of `from_branch` (default: the default branch)."""
         check_branch_name(name, "name")
         repository = await self.units.get(actor, Repository, repository_id)
-        require_ready(repository)
+        require_writable(repository)
         await self.units.replay(actor, Repository.__record__.root_of(repository_id), once)
         branch_id = child_id(repository_id, "branch", name)
         known = await self.units.find(actor, Branch, branch_id)

@@ -12,8 +12,8 @@ from shared.domain.kernel.ids import child_id
 from shared.domain.source.lifecycle import (
     ARTIFACT_TRAILER,
     REQUEST_TRAILER,
-    require_ready,
     require_unprotected,
+    require_writable,
 )
 from shared.domain.source.model import Branch, BranchStatus, Commit, Repository
 from shared.ports.clock import Clock
@@ -56,7 +56,7 @@ class Commits:
         """One commit on top of an unprotected branch. Any mistake: every one is named and nothing is
         written."""
         repository = await self.units.get(actor, Repository, repository_id)
-        require_ready(repository)
+        require_writable(repository)
         await self.units.replay(actor, Repository.__record__.root_of(repository_id), once)
         branch = await self.units.find(actor, Branch, child_id(repository_id, "branch", draft.branch))
         if branch is None or branch.status is BranchStatus.DELETED:

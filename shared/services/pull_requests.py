@@ -15,7 +15,7 @@ from shared.domain.source.lifecycle import (
     open_pull_request,
     record_check,
     require_mergeable,
-    require_ready,
+    require_writable,
 )
 from shared.domain.source.model import (
     Check,
@@ -55,7 +55,7 @@ class PullRequests:
         """The next number of the repository; its checks start by themselves."""
         check_branch_pair(draft.source_branch, draft.target_branch)
         repository = await self.units.get(actor, Repository, draft.repository)
-        require_ready(repository)
+        require_writable(repository)
         root = Repository.__record__.root_of(repository.id)
         await self.units.replay(actor, root, once)
         place = place_of(repository)

@@ -33,6 +33,7 @@ class RepositoryDraft:
     default_branch: str = "main"
     visibility: Visibility = Visibility.PRIVATE
     module: str | None = None
+    is_managed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,9 @@ class Repositories:
         if found is not None:
             return await self.complete(actor, found.id)
         try:
-            return await self.provision(actor, RepositoryDraft(project=project, name=name), None)
+            return await self.provision(
+                actor, RepositoryDraft(project=project, name=name, is_managed=True), None
+            )
         except RepositoryExists:
             return await self.complete(actor, root_id("repository", actor.tenant, f"{project}/{name}"))
 
@@ -141,4 +144,5 @@ class Repositories:
             created_at=unit.now,
             updated_at=unit.now,
             requested_as=once.seed if once else None,
+            is_managed=draft.is_managed,
         )

@@ -13,10 +13,12 @@ from shared.domain.kernel.errors import AlreadyExists, Conflict, Invalid, NotFou
 from shared.domain.source.errors import (
     ArtifactExists,
     ChecksNotPassed,
+    ManagedRepository,
     NothingToMerge,
     ProtectedBranch,
     ProviderUnavailable,
     RepositoryExists,
+    ReservedProject,
     StaleSource,
 )
 from shared.domain.source.model import (
@@ -145,6 +147,19 @@ class TestProvision:
         await source.repositories.complete(ANN, found.id)
         await source.repositories.complete(ANN, found.id)
         assert (await source.repositories.provision(ANN, draft, once)).id == found.id
+
+    async def test_what_the_platform_keeps_is_only_read(self, source: Source) -> None:
+        kept = await source.repositories.ensure_system_repository(ANN, "gitops", "environments")
+        assert (
+            await source.repositories.ensure_system_repository(ANN, "gitops", "environments")
+        ).id == kept.id
+        with pytest.raises(ManagedRepository, match="promote a release"):
+            await source.branches.create(ANN, kept.id, "feature/x", None, None)
+        draft = CommitDraft("main", "m", [ChangeDraft("a", "add", b"")])
+        with pytest.raises(ManagedRepository):
+            await source.commits.author(ANN, kept.id, draft, None)
+        with pytest.raises(ReservedProject):
+            await source.repositories.provision(ANN, RepositoryDraft("gitops", "environments"), None)
 
     async def test_a_foreign_tenant_finds_nothing(self, source: Source) -> None:
         repository = await source.a_repository()

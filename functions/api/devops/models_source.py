@@ -62,6 +62,7 @@ class RepositoryView(View):
     default_branch: str
     visibility: str
     status: PascalStatus
+    is_managed: bool
     created_by: str
     created_at: datetime
     updated_at: datetime

@@ -11,6 +11,14 @@ class RepositoryNotReady(Conflict):
     code = "repository_not_ready"
 
 
+class ReservedProject(RuleBroken):
+    code = "reserved_project"
+
+
+class ManagedRepository(RuleBroken):
+    code = "managed_repository"
+
+
 class ProviderUnavailable(RuleBroken):
     code = "provider_unavailable"
 

@@ -13,10 +13,12 @@ from shared.domain.kernel.ids import child_id
 from shared.domain.kernel.machine import Machine
 from shared.domain.source.errors import (
     ChecksNotPassed,
+    ManagedRepository,
     ProtectedBranch,
     ProviderUnavailable,
     PullRequestExists,
     RepositoryNotReady,
+    ReservedProject,
     SameBranch,
 )
 from shared.domain.source.model import (
@@ -71,6 +73,7 @@ PULL_REQUEST = Machine(
     },
 )
 
+RESERVED_PROJECTS = frozenset({"gitops"})
 BUILD = "build"
 POLICY_GATE = "policy-gate"
 ARTIFACT_TRAILER = "Slipway-Artifact"
@@ -98,6 +101,8 @@ def check_branch_name(name: str, field: str) -> None:
 
 def request_repository(wanted: Repository) -> Change[Repository]:
     """Accept a repository to be made; making it on the host is the effect that follows."""
+    if wanted.project in RESERVED_PROJECTS and not wanted.is_managed:
+        raise ReservedProject(f"The project {wanted.project} is Slipway's own; choose another name.")
     if wanted.provider is not Provider.EMBEDDED:
         raise ProviderUnavailable(
             f"Repositories on {wanted.provider} cannot be provisioned by this installation; use Embedded.",
@@ -132,6 +137,16 @@ def require_ready(repository: Repository) -> None:
         raise RepositoryNotReady(
             f"The repository {repository.full_name} is {repository.status}; wait until it is provisioned.",
             status=str(repository.status),
+        )
+
+
+def require_writable(repository: Repository) -> None:
+    """Desired state gets into its repository by approved promotions only, or approvals would mean nothing."""
+    require_ready(repository)
+    if repository.is_managed:
+        raise ManagedRepository(
+            f"{repository.full_name} is kept by Slipway; promote a release to change what it says.",
+            repository=repository.full_name,
         )
 
 

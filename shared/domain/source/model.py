@@ -73,6 +73,8 @@ class Repository(Entity):
     requested_as: str | None = None
     """The request that asked for it, so that its retry adopts what a crash left half made."""
     failure: str | None = None
+    is_managed: bool = False
+    """Kept by the platform itself, such as the desired state of the environments: people read it."""
     revision: int = 0
 
     @property
