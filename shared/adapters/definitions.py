@@ -1,10 +1,8 @@
 """Pipeline definitions as YAML. Reads what strangers commit: no tags, no aliases, no doubled keys."""
 
-from collections.abc import Hashable
-from typing import Any
-
 import yaml
 
+from shared.adapters.strict_yaml import load_yaml
 from shared.domain.kernel.errors import Problem
 from shared.domain.pipelines.definition import (
     FORMAT_VERSION,
@@ -56,7 +54,7 @@ class YamlDefinitions:
         if len(text) > MAX_BYTES:
             raise refused(_problem(f"has {len(text)} bytes; at most {MAX_BYTES} are allowed"))
         try:
-            data = yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader, made stricter below
+            data = load_yaml(text)
         except yaml.MarkedYAMLError as error:
             where = f" on line {error.problem_mark.line + 1}" if error.problem_mark else ""
             raise refused(_problem(f"is not YAML: {error.problem}{where}")) from error
@@ -94,25 +92,3 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _represent_text)
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader without aliases (a few lines of them can stand for gigabytes) and without doubled keys."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, "aliases are not allowed", mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        made: set[str] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                problem = "a key has to be a plain text"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            if key.value in made:
-                problem = f"{key.value!r} is given twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            made.add(key.value)
-        return super().construct_mapping(node, deep)

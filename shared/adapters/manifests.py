@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import yaml
 
+from shared.adapters.strict_yaml import load_yaml
 from shared.domain.gitops.errors import BadManifest
 from shared.domain.gitops.model import DesiredState
 
@@ -46,7 +47,7 @@ class YamlManifests:
 
     def parse(self, content: bytes) -> DesiredState:
         try:
-            document = yaml.safe_load(content)
+            document = load_yaml(content)
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise BadManifest("The manifest is not readable YAML; restore it from its history.") from error
         if not isinstance(document, dict) or document.get("apiVersion") != API_VERSION:

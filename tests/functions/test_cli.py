@@ -1,3 +1,5 @@
+"""The `slipway` command: what it prints, what it refuses, and how it exits."""
+
 import os
 import signal
 import socket

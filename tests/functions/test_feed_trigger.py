@@ -1,3 +1,5 @@
+"""Change feed functions: in order, retried, never skipped, resumed where they were."""
+
 import asyncio
 import contextlib
 import json

@@ -1,3 +1,5 @@
+"""The host as a whole: it starts, serves, stops, and says why it cannot."""
+
 import asyncio
 import os
 import sqlite3

@@ -1,3 +1,5 @@
+"""The HTTP front: requests in and responses out as the real host shapes them."""
+
 import asyncio
 import json
 import logging

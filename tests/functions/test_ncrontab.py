@@ -1,3 +1,5 @@
+"""NCRONTAB schedules: what they match, and what is no schedule."""
+
 from datetime import UTC, datetime
 
 import pytest

@@ -1,3 +1,5 @@
+"""Queue functions: settled, redelivered, dead-lettered, in session order, locks renewed."""
+
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator

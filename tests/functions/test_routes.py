@@ -1,3 +1,5 @@
+"""Routing: templates, precedence, constraints, and what answers nothing."""
+
 import pytest
 
 from local.routes import BadRoute, Routes

@@ -1,3 +1,5 @@
+"""Timer functions: on schedule, on start, past due, retried."""
+
 import asyncio
 import contextlib
 import json

@@ -1,3 +1,5 @@
+"""The engine on Microsoft's worker library: indexing, calls, errors."""
+
 from pathlib import Path
 
 import pytest

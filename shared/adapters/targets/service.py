@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.adapters.processes import Group, Scratch
+from shared.adapters.strict_yaml import load_yaml
 from shared.ports.target import DeployFailed, Workload
 
 MANIFEST = "slipway.yml"
@@ -48,7 +49,7 @@ def spec_of(release: Path) -> ServiceSpec | None:
     try:
         if path.stat().st_size > _MANIFEST_BYTES:
             raise DeployFailed(f"{MANIFEST} is larger than {_MANIFEST_BYTES // 1024} KB; shorten it.")
-        return _Manifest.model_validate(yaml.safe_load(path.read_bytes()) or {}).service
+        return _Manifest.model_validate(load_yaml(path.read_bytes()) or {}).service
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f" at line {where.line + 1}" if where is not None else ""
