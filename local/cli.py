@@ -156,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     add(routes, "print every HTTP route: surface, method, path, function and scope, separated by tabs")
     redriving = add(redrive, "queue a queue's given-up messages again; a server may be running")
     redriving.add_argument("queue", choices=QUEUES, metavar="QUEUE", help=f"one of {', '.join(QUEUES)}")
-    add(demo, "play a delivery from commit to production against a server of its own")
+    add(demo, "play a delivery from a commit to an approved deployment against a server of its own")
     return parser
 
 

@@ -46,7 +46,8 @@ async def _run(data_dir: Path) -> None:
         story = Story(voice, people)
         await story.tell()
         print(f"\nDone in {voice.seconds:.1f} s. Everything is kept in {data_dir}:", flush=True)
-        print(f"  git repositories  {data_dir / 'git'}\n  what was deployed {story.deployed}", flush=True)
+        print(f"  git repositories  {data_dir / 'git'}", flush=True)
+        print(f"  what was deployed {data_dir / 'environments'}, last seen at {story.deployed}", flush=True)
         print(f"  server log        {data_dir / 'server.log'}", flush=True)
         print("The server stops now; `make run` serves one until you stop it.", flush=True)
 

@@ -63,6 +63,7 @@ def actor_from(claims: Claims, tenant_claim: str = "") -> Actor:
         groups=_words(claims.get("groups")),
         on_behalf_of=on_behalf_of,
         grants=grants_of((*_words(claims.get("scope")), *_words(claims.get("permissions"))), roles),
+        tier=tier if isinstance(tier := claims.get("tier"), str) else None,
     )
 
 

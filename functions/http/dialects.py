@@ -15,6 +15,7 @@ from functions.http.errors import (
     Failure,
     KeyReused,
     NotAcceptable,
+    RateLimited,
     TokenMissing,
     TooLarge,
     UnsupportedMediaType,
@@ -137,6 +138,8 @@ _DELIVERY_CODES: dict[int, str] = {
     HTTPStatus.CONFLICT: "resource_conflict",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "invalid_request",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "invalid_request",
+    # The contract publishes the limit and has no code for its being reached.
+    HTTPStatus.TOO_MANY_REQUESTS: "rate_limited",
 }
 
 _FIELD_CODES = {
@@ -167,6 +170,7 @@ _FAMILY_CODES: Mapping[type[DeliveryError], str] = {
     NotFound: "RES_NOT_FOUND",
     StaleRevision: "RES_VERSION_CONFLICT",
     Conflict: "RES_STATE_CONFLICT",
+    RateLimited: "RATE_LIMITED",
     Transient: "SYS_DEPENDENCY",
     Permanent: "SYS_INTERNAL",
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Required, TypedDict, Unpack, get_args, ge
 from pydantic import BaseModel, TypeAdapter
 from pydantic.alias_generators import to_snake
 
+from functions.http.deprecation import farewell
 from functions.http.dialects import JSON, Dialect
 from functions.http.fields import Body, Query, View
 from functions.http.limits import MAX_BODY_BYTES
@@ -82,7 +83,8 @@ class PathParam:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Everything the kit needs to serve and to document one endpoint. `path` has the surface's prefix."""
+    """Everything the kit needs to serve and to document one endpoint. `path` has the surface's prefix;
+    `result` is what the handler says it returns; `farewell` are the headers of a deprecated endpoint."""
 
     surface: str
     dialect: Dialect
@@ -95,6 +97,7 @@ class Endpoint:
     summary: str
     description: str
     view: type[View] | None
+    result: Any
     paged: bool
     params: tuple[PathParam, ...]
     body: type[BaseModel] | None
@@ -104,6 +107,8 @@ class Endpoint:
     location: str | None
     examples: Mapping[str, object] | None
     max_body_bytes: int
+    deprecated: str | None
+    farewell: Mapping[str, str]
 
     @cached_property
     def views(self) -> TypeAdapter[Any]:
@@ -113,6 +118,11 @@ class Endpoint:
     @property
     def is_public(self) -> bool:
         return self.scope == PUBLIC
+
+    @property
+    def reads_if_match(self) -> bool:
+        """Whether the handler decides on the caller's revision: it says `call.if_match`."""
+        return "if_match" in self.handler.__code__.co_names
 
     @property
     def shape(self) -> str:
@@ -137,6 +147,8 @@ class Options(TypedDict, total=False):
     """An example body, for the OpenAPI document."""
     max_body_bytes: int
     """10 MB unless told."""
+    deprecated: str
+    """Since when, and until when it is served, as in `2026-06-30/2026-12-31`."""
 
 
 def declare(
@@ -185,6 +197,11 @@ def declare(
     if body is not None and method == "GET":
         raise wrong("a GET takes no body")
     _check_answer(wrong, options, hints["return"], placeholders)
+    deprecated = options.get("deprecated")
+    try:
+        leaving = farewell(deprecated) if deprecated else {}
+    except ValueError as error:
+        raise wrong(f"`deprecated` {error}") from None
 
     summary, _, description = documentation.partition("\n")
     return Endpoint(
@@ -199,6 +216,7 @@ def declare(
         summary=summary.strip(),
         description=description.strip(),
         view=returns,
+        result=hints["return"],
         paged=get_origin(hints["return"]) is Page,
         params=tuple(
             PathParam(placeholder, argument, hints[argument])
@@ -211,6 +229,8 @@ def declare(
         location=prefix + location if (location := options.get("location")) else None,
         examples=options.get("examples"),
         max_body_bytes=options.get("max_body_bytes", MAX_BODY_BYTES),
+        deprecated=deprecated,
+        farewell=leaving,
     )
 
 

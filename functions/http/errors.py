@@ -45,6 +45,18 @@ class TooLarge(DeliveryError):
     code = "body_too_large"
 
 
+class ResponseTooLarge(RuleBroken):
+    """What was asked for is more than one answer may hold."""
+
+    code = "response_too_large"
+
+
+class RateLimited(DeliveryError):
+    """The caller has used up what it may ask for at the moment."""
+
+    code = "rate_limited"
+
+
 class NotAcceptable(DeliveryError):
     """The caller accepts no representation or version that we have."""
 
@@ -81,6 +93,7 @@ STATUS: Mapping[type[DeliveryError], int] = {
     UnsupportedMediaType: 415,
     RuleBroken: 422,
     KeyReused: 422,
+    RateLimited: 429,
     Transient: 503,
     Permanent: 500,
 }
@@ -124,6 +137,8 @@ def _headers(error: DeliveryError) -> dict[str, str]:
             return {"WWW-Authenticate": _challenge("insufficient_scope", error.message) + scope}
         case KeyInProgress():
             return {"Retry-After": "1"}
+        case RateLimited():
+            return {"Retry-After": str(error.facts["retry_after"])}
         case Transient():
             return {"Retry-After": str(error.facts.get("retry_after", RETRY_AFTER_SECONDS))}
         case _:

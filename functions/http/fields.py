@@ -101,6 +101,15 @@ def wire_id(prefix: str) -> Any:
     return Annotated[str, WireId(prefix)]
 
 
+class Reference:
+    """Beside a type in `Annotated`: the text names a thing that may not be there, as every wire id does.
+
+    Says no more than that the operation may answer 404; nothing is looked up here.
+    """
+
+    __slots__ = ()
+
+
 @lru_cache(maxsize=1024)
 def _pascal(text: str) -> str:
     return "".join(word[:1].upper() + word[1:] for word in text.split("_"))

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from functions.http.endpoint import Endpoint, Raw
 from functions.http.fields import View, WireId, write_cursor
+from functions.http.limits import check_answer
 from functions.http.media import Offer
 from shared.services.unit import Page
 
@@ -23,7 +24,16 @@ class Answer:
 
 
 def render(endpoint: Endpoint, offer: Offer, route: Mapping[str, str], result: object) -> Answer:
-    """Project `result` through the endpoint's view. `route` are the route values as the caller wrote them."""
+    """Project `result` through the endpoint's view. `route` are the route values as the caller wrote them.
+
+    Raises ResponseTooLarge for more than one answer may hold.
+    """
+    answer = _projected(endpoint, offer, route, result)
+    check_answer(answer.body)
+    return answer
+
+
+def _projected(endpoint: Endpoint, offer: Offer, route: Mapping[str, str], result: object) -> Answer:
     if isinstance(result, Raw):
         return Answer(result.status, result.body, result.content_type, result.headers)
     if endpoint.view is None:

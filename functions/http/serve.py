@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import azure.functions as func
 
 from functions.http import binding, caller, limits, replay
-from functions.http.dialects import JSON, Dialect, Occurrence
+from functions.http.dialects import JSON, Occurrence
 from functions.http.endpoint import Call, Endpoint, Received
 from functions.http.errors import UNKNOWN, Failure, NotAcceptable, UnsupportedMediaType, failure_of
 from functions.http.logs import REQUESTS, with_fields
@@ -20,6 +20,7 @@ from functions.http.render import Answer, render, unless_known
 from functions.http.tracing import trace_from, traceparent_of
 from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.errors import DeliveryError
+from shared.services.limits import Standing
 from shared.services.once import AlreadyDone
 from shared.services.trace import CURRENT, Trace
 
@@ -37,7 +38,7 @@ async def serve(endpoint: Endpoint, get_app: "Callable[[], App]", req: func.Http
       1  trace           traceparent continued or minted; CURRENT for everything below
       2  size            Content-Length and real length                                   413
       3  authenticate    bearer token ─► claims ─► Actor                                  401 503
-      4  rate            (the place for a limit per caller: before all that costs)        429
+      4  rate            one request of what the caller may make, before all that costs   429
       5  scope           endpoint.scope among the actor's grants                          403
       6  representation  Accept ─► version and type; Content-Type                         406 415
       7  bind            path, then query, headers and body all at once                   404 400
@@ -46,7 +47,7 @@ async def serve(endpoint: Endpoint, get_app: "Callable[[], App]", req: func.Http
      10  handler         one call to one service method                                   404 409 412 422
      11  render          view, ETag, Location; or the very bytes that the marker stored   304
       ·  any error       its kind's row in errors.STATUS, in the dialect's shape; unknown: opaque 500
-      ·  always          traceparent, no-store, nosniff, one log line
+      ·  always          traceparent, what is left of the rate, no-store, nosniff, one log line
     ```
     """
     started = perf_counter()
@@ -58,13 +59,13 @@ async def serve(endpoint: Endpoint, get_app: "Callable[[], App]", req: func.Http
     try:
         try:
             answer = await _answer(endpoint, get_app, req, received, trace, progress)
-            response = _respond(endpoint.dialect, answer, received, trace)
+            response = _respond(endpoint, answer, received, trace, progress)
         except DeliveryError as error:
             failure = failure_of(error, endpoint.dialect.statuses)
-            response = _fail(endpoint.dialect, failure, received, trace, progress)
+            response = _fail(endpoint, failure, received, trace, progress)
             progress.error = error if failure.status >= 500 else None
         except Exception as error:  # noqa: BLE001 - the last line of defence: opaque outside, logged here
-            response = _fail(endpoint.dialect, UNKNOWN, received, trace, progress)
+            response = _fail(endpoint, UNKNOWN, received, trace, progress)
             progress.error = error
         _log(endpoint, response.status_code, progress, perf_counter() - started)
         return response
@@ -75,12 +76,13 @@ async def serve(endpoint: Endpoint, get_app: "Callable[[], App]", req: func.Http
 class _Progress:
     """What is known of a request so far, for its log line and for the shape of its error."""
 
-    __slots__ = ("actor", "app", "error")
+    __slots__ = ("actor", "app", "error", "standing")
 
     def __init__(self) -> None:
         self.app: App | None = None
         self.actor: Actor | None = None
         self.error: Exception | None = None
+        self.standing: Standing | None = None
 
 
 async def _answer(
@@ -95,6 +97,9 @@ async def _answer(
     limits.check_size(headers, received.body, endpoint.max_body_bytes)
     app = progress.app = get_app()
     actor = progress.actor = await caller.authenticate(app, endpoint, headers)
+    if not endpoint.is_public:
+        progress.standing = await app.limits.admit(actor)
+        limits.check_rate(progress.standing)
     caller.authorise(endpoint, actor)
     offer = _representation(endpoint, received)
     bound = binding.bind(endpoint, received, route, req.params)
@@ -144,13 +149,14 @@ def _is_encoded(received: Received) -> bool:
 
 
 def _fail(
-    dialect: Dialect, failure: Failure, received: Received, trace: Trace, progress: _Progress
+    endpoint: Endpoint, failure: Failure, received: Received, trace: Trace, progress: _Progress
 ) -> func.HttpResponse:
+    dialect = endpoint.dialect
     at = progress.app.clock.now() if progress.app is not None else None
     where = Occurrence(received.path, trace.wire_id, _request_id(received, trace), at)
     body = json.dumps(dialect.error(failure, where), ensure_ascii=False, default=str).encode()
     answer = Answer(failure.status, body, dialect.error_type, failure.headers)
-    return _respond(dialect, answer, received, trace)
+    return _respond(endpoint, answer, received, trace, progress)
 
 
 def _request_id(received: Received, trace: Trace) -> str:
@@ -172,12 +178,17 @@ def _log(endpoint: Endpoint, status: int, progress: _Progress, seconds: float) -
         REQUESTS.log(level, "request", exc_info=progress.error, extra=line)
 
 
-def _respond(dialect: Dialect, answer: Answer, received: Received, trace: Trace) -> func.HttpResponse:
+def _respond(
+    endpoint: Endpoint, answer: Answer, received: Received, trace: Trace, progress: _Progress
+) -> func.HttpResponse:
+    dialect = endpoint.dialect
     headers = {
+        "Cache-Control": "no-store",
         **answer.headers,
         **dialect.headers,
+        **endpoint.farewell,
+        **limits.headers_of(progress.standing),
         "traceparent": traceparent_of(trace),
-        "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
     }
     if dialect.echoes_request_id:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
+from functions.http.logs import with_fields
 from shared.domain.kernel.errors import DeliveryError
 
 if TYPE_CHECKING:
@@ -41,5 +42,7 @@ async def sweep_source(app: "App") -> int:
             recorded += 1
         except DeliveryError as error:
             facts = {"tenant": update.place.tenant, "branch": update.branch, "code": error.code}
-            log.warning("a moved branch could not be recorded yet: %s", error.message, extra=facts)
+            log.warning(
+                "a moved branch could not be recorded yet: %s", error.message, extra=with_fields(**facts)
+            )
     return recorded

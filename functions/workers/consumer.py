@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import azure.functions as func
 
+from functions.http.logs import with_fields
 from shared.domain.kernel.actor import Actor, system_actor
 from shared.domain.kernel.errors import Conflict, DeliveryError, Permanent, Transient
 from shared.domain.kernel.events import Envelope, Event
@@ -95,22 +96,29 @@ class Consumer:
         once = Inbox(self.queue, envelope.event_id)
         trace = Trace(envelope.trace_id.removeprefix("trace-"), envelope.correlation_id, envelope.event_id)
         token = CURRENT.set(trace)
-        facts = {"queue": self.queue, "event": envelope.event_type, "event_id": envelope.event_id}
+        facts = {
+            "function": f"{self.queue}_worker",
+            "tenant": envelope.tenant,
+            "event": envelope.event_type,
+            "eventId": envelope.event_id,
+        }
         try:
             handler = self._handlers.get(envelope.event_type)
             if handler is None:
                 raise NoHandler("No handler knows this type of event.", event_type=envelope.event_type)
             await handler(Job(app, actor, envelope, once))
         except AlreadyDone:
-            log.debug("message was handled before", extra=facts)
+            log.debug("message was handled before", extra=with_fields(**facts))
         except DeliveryError as error:
             if settlement_of(error) == "retry":
-                log.warning("message will be retried: %s", error.message, extra={**facts, "code": error.code})
+                log.warning(
+                    "message will be retried: %s", error.message, extra=with_fields(**facts, code=error.code)
+                )
                 raise
             await self._park(app, actor, _Parking(envelope, message_id, session, error))
             return "park"
         except Exception:
-            log.exception("message failed", extra=facts)
+            log.exception("message failed", extra=with_fields(**facts))
             raise
         finally:
             CURRENT.reset(token)
@@ -119,8 +127,8 @@ class Consumer:
     async def _park(self, app: "App", actor: Actor, parking: "_Parking") -> None:
         """Keep what cannot be handled, with why, in one batch; the relay carries it beside its queue."""
         event_id, error = parking.envelope.event_id, parking.error
-        facts = {"queue": self.queue, "event_id": event_id, "code": error.code}
-        log.error("message parked: %s", error.message, extra=facts)
+        facts = {"queue": self.queue, "eventId": event_id, "code": error.code}
+        log.error("message parked: %s", error.message, extra=with_fields(**facts))
 
         async def turn(unit: Unit) -> None:
             payload = {
@@ -137,7 +145,7 @@ class Consumer:
         try:
             await app.units.run(actor, Root("parked", self.queue), turn, once)
         except AlreadyDone:
-            log.debug("message was parked before", extra={"event_id": event_id})
+            log.debug("message was parked before", extra=with_fields(eventId=event_id))
 
 
 class NoHandler(Permanent):

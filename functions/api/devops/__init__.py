@@ -3,6 +3,7 @@
 from functions.api.devops import (
     audit,
     gitops,
+    limits,
     pipelines,
     promotions,
     pull_requests,
@@ -14,6 +15,7 @@ from functions.api.devops import (
 __all__ = [
     "audit",
     "gitops",
+    "limits",
     "pipelines",
     "promotions",
     "pull_requests",

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from functions.http.fields import Body, Name, PascalStatus, Query, View, WireId
+from functions.http.fields import Body, Name, PascalStatus, Query, Reference, View, WireId
 from shared.domain.approvals.model import Decision
 from shared.domain.promotions.model import OPEN, Promotion, PromotionStatus
 from shared.domain.releases.lifecycle import ReleaseDraft
@@ -22,7 +22,7 @@ RunId = Annotated[str, WireId("run")]
 RepositoryId = Annotated[str, WireId("repo")]
 ComponentId = Annotated[str, WireId("comp")]
 
-EnvironmentName = Annotated[str, Field(min_length=1, max_length=63)]
+EnvironmentName = Annotated[str, Field(min_length=1, max_length=63), Reference()]
 Comment = Annotated[str, Field(max_length=2000)]
 
 _WORDS = {

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from functions.http.fields import Body, Name, PascalStatus, Query, View, WireId
+from functions.http.fields import Body, Name, PascalStatus, Query, Reference, View, WireId
 from shared.domain.source.model import Provider, Visibility
 from shared.services.commits import ChangeDraft, CommitDraft
 from shared.services.pull_requests import PullRequestDraft
@@ -242,7 +242,7 @@ class ArtifactView(View):
 
 
 class AuditQuery(Query):
-    resource_id: Annotated[str, Field(min_length=1, max_length=100)]
+    resource_id: Annotated[str, Field(min_length=1, max_length=100), Reference()]
     after_sequence: Annotated[int, Field(ge=0)] = 0
 
 
