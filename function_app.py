@@ -8,7 +8,7 @@ import functions.api.devops
 import functions.http.health  # noqa: F401 - declares health, readiness and the API documents
 from functions.http.logs import configure_logging
 from functions.http.surface import SURFACES
-from functions.relay import outbox, timers
+from functions.relay import outbox, timers, views
 from functions.workers import CONSUMERS
 from shared.app import App, build_app
 from shared.settings import Settings
@@ -31,4 +31,5 @@ if settings.role in ("worker", "all"):
     for consumer in CONSUMERS:
         consumer.register(app, composition)
     outbox.register(app, composition)
+    views.register(app, composition)
     timers.register(app, composition)

@@ -1,6 +1,7 @@
 """The composition root: which adapter stands behind which port, and which service is made of what."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,8 @@ from shared.adapters.codec import RecordCodec
 from shared.adapters.definitions import YamlDefinitions
 from shared.adapters.embedded.blobs import FileBlobs
 from shared.adapters.embedded.bus import SqliteBus
+from shared.adapters.embedded.bus_watch import BusWatch
+from shared.adapters.embedded.signer import HmacSigner
 from shared.adapters.embedded.store import SqliteStore
 from shared.adapters.embedded.system import RandomIds, SystemClock
 from shared.adapters.embedded.vault import FileVault
@@ -18,10 +21,17 @@ from shared.adapters.oidc import OidcTokens
 from shared.adapters.runners import junit
 from shared.adapters.runners.subprocess import SubprocessRunner
 from shared.adapters.targets.folder import FolderTarget
+from shared.adapters.traced import TracedRunner, TracedStore, TracedTarget
 from shared.domain.environments.lifecycle import Ladder
+from shared.domain.limits.model import Tariff
 from shared.names import INDEXES
 from shared.ports.clock import Clock
 from shared.ports.ids import Ids
+from shared.ports.runner import Runner
+from shared.ports.signer import Signer
+from shared.ports.store import Store
+from shared.ports.target import Target
+from shared.ports.telemetry import OFF, Telemetry
 from shared.ports.tokens import TokenVerifier
 from shared.ports.vault import Vault
 from shared.services.artifacts import Artifacts
@@ -35,6 +45,7 @@ from shared.services.desired_state import DesiredStates
 from shared.services.environments import Environments, Lanes
 from shared.services.gitops import GitOps
 from shared.services.keys import Keys
+from shared.services.limits import Limits
 from shared.services.live_states import LiveStates
 from shared.services.pipelines import Pipelines
 from shared.services.promotions import Promotions
@@ -45,26 +56,37 @@ from shared.services.rollouts import Rollouts
 from shared.services.run_executor import RunExecutor
 from shared.services.run_logs import RunLogs
 from shared.services.runs import Runs
+from shared.services.telemetry import MeasuredRuns, TracedUnits
 from shared.services.unit import Units
+from shared.services.views import Views
 from shared.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class App:
-    """One installation, wired. Ports first, then a service per noun."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """What stands behind the ports of one installation."""
 
     settings: Settings
     clock: Clock
     ids: Ids
     store: SqliteStore
     bus: SqliteBus
+    telemetry: Telemetry
     blobs: FileBlobs
     vault: Vault
+    signer: Signer
     tokens: TokenVerifier
     source_host: EmbeddedGit
     runner: SubprocessRunner
     target: FolderTarget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App(Ports):
+    """One installation, wired: its ports, and a service per noun."""
+
     units: Units
+    views: Views
     repositories: Repositories
     branches: Branches
     commits: Commits
@@ -80,6 +102,7 @@ class App:
     gitops: GitOps
     audit: Audit
     keys: Keys
+    limits: Limits
 
     @property
     def feed(self) -> SqliteStore:
@@ -100,57 +123,32 @@ class App:
         await self.target.stop_all()
         await self.store.aclose()
         await self.bus.aclose()
+        await asyncio.to_thread(self.telemetry.shutdown)
 
 
 def build_app(settings: Settings, **replacements: Any) -> App:
-    """Wire the embedded platform; `replacements` stand in for ports by name (clock, ids, tokens, runner
-    ...)."""
-    folder = settings.data_dir
-    folder.mkdir(parents=True, exist_ok=True)
-    port = replacements.get
-    clock: Clock = port("clock") or SystemClock()
-    ids: Ids = port("ids") or RandomIds()
-    store = port("store") or SqliteStore(folder / "store.db", INDEXES, clock)
-    blobs = port("blobs") or FileBlobs(folder / "blobs", base_url=settings.base_url, clock=clock)
-    host = port("source_host") or EmbeddedGit(folder / "git", clock)
-    runner = port("runner") or SubprocessRunner(folder / "work", output_cap=settings.step_output_bytes)
-    target = port("target") or FolderTarget(
-        folder / "environments", clock, health_timeout=settings.health_timeout_seconds
-    )
-    tokens = port("tokens") or OidcTokens(
-        settings.token_issuer, settings.audience, clock, jwks_url=settings.jwks_url
-    )
+    """Wire the embedded platform; `replacements` stand in for ports by name (clock, ids, tokens ...)."""
+    ports = _embedded(settings, replacements)
+    clock, host, blobs, telemetry = ports.clock, ports.source_host, ports.blobs, ports.telemetry
     definitions, manifests = YamlDefinitions(), YamlManifests()
-
-    units = Units(store, RecordCodec(), clock, ids)
+    # The services get ports that tell what they do; the host, which needs more of them, has them bare.
+    documents, steps, places = _told(telemetry, ports.store, ports.runner, ports.target)
+    views = Views(documents, INDEXES, feed=ports.store)
+    units = _units(telemetry, documents, ports, views)
     branches = Branches(units, host)
     repositories = Repositories(units, host, settings.base_url)
     artifacts = Artifacts(units, blobs, ArchiveBundles())
     pull_requests = PullRequests(units, host, branches, clock)
-    outputs = BuildOutputs(blobs, junit.count)
-    step_timeout = settings.step_timeout_seconds
-    executor = RunExecutor(units, host, runner, blobs, definitions, outputs, step_timeout)
-    run_timeout = timedelta(seconds=settings.run_timeout_seconds)
-    run_logs = RunLogs(units, blobs)
-    runs = Runs(units, host, definitions, executor, run_logs, settings.run_limit, run_timeout)
+    runs = _runs(settings, ports, units, steps, definitions)
     environments = Environments(units, Ladder.of(settings.approvals))
     lanes = Lanes(units, environments)
     promotions = Promotions(units, environments, lanes)
     desired = DesiredStates(host, repositories, clock)
-    live = LiveStates(manifests, blobs, target)
+    live = LiveStates(manifests, blobs, places)
     return App(
-        settings=settings,
-        clock=clock,
-        ids=ids,
-        store=store,
-        bus=port("bus") or SqliteBus(folder / "bus.db", clock),
-        blobs=blobs,
-        vault=port("vault") or FileVault(folder / "vault", clock, ids),
-        tokens=tokens,
-        source_host=host,
-        runner=runner,
-        target=target,
+        **{each.name: getattr(ports, each.name) for each in fields(ports)},
         units=units,
+        views=views,
         repositories=repositories,
         branches=branches,
         commits=Commits(units, host, branches, artifacts, clock),
@@ -164,6 +162,71 @@ def build_app(settings: Settings, **replacements: Any) -> App:
         environments=environments,
         deployments=Deployments(units, lanes, manifests, desired),
         gitops=GitOps(units, environments, desired, live, Rollouts(units, lanes, desired, live)),
-        audit=Audit(store),
-        keys=Keys(store, clock),
+        audit=Audit(documents),
+        keys=Keys(documents, clock),
+        limits=Limits(documents, clock, Tariff(settings.tiers)),
     )
+
+
+def _embedded(settings: Settings, replacements: dict[str, Any]) -> Ports:
+    """SQLite, files, real git and real processes below the data folder."""
+    folder, port = settings.data_dir, replacements.get
+    folder.mkdir(parents=True, exist_ok=True)
+    clock: Clock = port("clock") or SystemClock()
+    ids: Ids = port("ids") or RandomIds()
+    health = settings.health_timeout_seconds
+    telemetry: Telemetry = port("telemetry") or _telemetry(settings)
+    telemetry.watch(BusWatch(folder / "bus.db", clock))
+    issuer = (settings.token_issuer, settings.audience, clock)
+    return Ports(
+        settings=settings,
+        clock=clock,
+        ids=ids,
+        store=port("store") or SqliteStore(folder / "store.db", INDEXES, clock),
+        bus=port("bus") or SqliteBus(folder / "bus.db", clock),
+        telemetry=telemetry,
+        blobs=port("blobs") or FileBlobs(folder / "blobs", base_url=settings.base_url, clock=clock),
+        vault=port("vault") or FileVault(folder / "vault", clock, ids),
+        signer=port("signer") or HmacSigner(folder / "signing.key"),
+        tokens=port("tokens") or OidcTokens(*issuer, jwks_url=settings.jwks_url),
+        source_host=port("source_host") or EmbeddedGit(folder / "git", clock),
+        runner=port("runner") or SubprocessRunner(folder / "work", output_cap=settings.step_output_bytes),
+        target=port("target") or FolderTarget(folder / "environments", clock, health_timeout=health),
+    )
+
+
+def _units(telemetry: Telemetry, documents: Store, ports: Ports, views: Views) -> Units:
+    made_with = (documents, RecordCodec(), ports.clock, ports.ids)
+    if telemetry is OFF:
+        return Units(*made_with, views=views)
+    return TracedUnits(*made_with, telemetry, views=views)
+
+
+def _runs(
+    settings: Settings, ports: Ports, units: Units, steps: Runner, definitions: YamlDefinitions
+) -> Runs:
+    host, blobs, telemetry = ports.source_host, ports.blobs, ports.telemetry
+    outputs = BuildOutputs(blobs, junit.count)
+    step_timeout = settings.step_timeout_seconds
+    executor = RunExecutor(units, host, steps, blobs, definitions, outputs, step_timeout)
+    run_timeout = timedelta(seconds=settings.run_timeout_seconds)
+    run_logs = RunLogs(units, blobs)
+    made_of = (units, host, definitions, executor, run_logs, settings.run_limit, run_timeout)
+    return Runs(*made_of) if telemetry is OFF else MeasuredRuns(*made_of, telemetry)
+
+
+def _telemetry(settings: Settings) -> Telemetry:
+    """Off, or what the settings ask for; the SDK is loaded only then."""
+    if settings.telemetry == "off":
+        return OFF
+    from shared.adapters.telemetry import exporting  # noqa: PLC0415
+
+    endpoint, sample = settings.telemetry_endpoint, settings.telemetry_sample
+    return exporting(settings.telemetry, endpoint, sample, settings.role)
+
+
+def _told(telemetry: Telemetry, store: Store, runner: Runner, target: Target) -> tuple[Store, Runner, Target]:
+    """The ports as the services see them, telling what they do; just as they are where nobody watches."""
+    if telemetry is OFF:
+        return store, runner, target
+    return TracedStore(store, telemetry), TracedRunner(runner, telemetry), TracedTarget(target, telemetry)

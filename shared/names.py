@@ -13,6 +13,8 @@ COSMOS = "Cosmos"
 DATABASE = "slipway"
 DOCUMENTS = "documents"
 LEASES = "leases"
+VIEWS_LEASES = "views"
+"""Prefix of the second reader of the feed in the same container."""
 
 SOURCE = "source"
 CHECKS = "checks"

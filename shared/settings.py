@@ -7,7 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from shared.domain.limits.model import CONCURRENT_DEPLOYMENTS
+
 PREFIX = "SLIPWAY_"
+
+type Tier = Literal["standard", "premium", "unmetered"]
 
 
 class BadSettings(Exception):
@@ -43,7 +47,9 @@ class Settings(BaseModel):
     tenant_claim: str = ""
     """A claim to take the tenant from when the token has neither tenantId nor tenant_id."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    approvals: Annotated[dict[str, int], BeforeValidator(_pairs)] = {
+    approvals: Annotated[
+        dict[str, int], BeforeValidator(_pairs), Field(max_length=CONCURRENT_DEPLOYMENTS)
+    ] = {
         "dev": 0,
         "test": 0,
         "staging": 1,
@@ -52,12 +58,20 @@ class Settings(BaseModel):
     """Required approvals per environment, in the order of promotion."""
     run_limit: Annotated[int, Field(ge=1)] = 100
     """Active pipeline runs per repository."""
+    tiers: Annotated[dict[str, Tier], BeforeValidator(_pairs)] = {}
+    """Request rates by tenant, as in `acme:premium`; `*` stands for every other tenant, default standard."""
     run_timeout_seconds: Annotated[float, Field(gt=0)] = 3600
     step_timeout_seconds: Annotated[float, Field(gt=0)] = 600
     step_output_bytes: Annotated[int, Field(gt=0)] = 8 * 1024 * 1024
     """Output kept per step; the rest is dropped and the log says so."""
     health_timeout_seconds: Annotated[float, Field(gt=0)] = 20
     """How long a deployed service may take to become healthy."""
+    telemetry: Literal["off", "console", "otlp"] = "off"
+    """Where spans and measurements go; off costs nothing and loads nothing."""
+    telemetry_endpoint: str = ""
+    """The collector, as http://host:4318; default: the exporter's own, by OTEL_EXPORTER_OTLP_ENDPOINT."""
+    telemetry_sample: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of the traces that begin here which are kept; a caller's own decision goes before it."""
 
     @property
     def base_url(self) -> str:

@@ -9,9 +9,12 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from functions.http.cursors import Cursors
 from functions.http.endpoint import Endpoint, Received
+from functions.http.fields import ListQuery
 from functions.http.problems import problems_of
 from shared.domain.kernel.errors import Invalid, NotFound, Problem
+from shared.ports.signer import Signer
 
 MAX_DEPTH = 64
 _ETAG = re.compile(r'"([0-9]{1,18})"')
@@ -20,26 +23,36 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A request that is well formed. `document` is the JSON body as parsed, before any model."""
+    """A request that is well formed. `document` is the JSON body as parsed, before any model; `cursors` are
+    those of the list that it asks for."""
 
     path: tuple[Any, ...]
     arguments: dict[str, Any]
     document: dict[str, Any] | None
     if_match: int | None
     key: str | None
+    cursors: Cursors | None
 
 
 def bind(
-    endpoint: Endpoint, received: Received, route: Mapping[str, str], params: Mapping[str, str]
+    endpoint: Endpoint,
+    received: Received,
+    route: Mapping[str, str],
+    params: Mapping[str, str],
+    signer: Signer,
+    tenant: str,
 ) -> Bound:
     """The arguments of the handler. Raises NotFound for an id in the path that cannot exist, Invalid with
-    every problem of query, headers and body together."""
+    every problem of query, headers and body together. `signer` and `tenant` are those of its cursors."""
     path = bind_path(endpoint, route)
     problems: list[Problem] = []
     arguments: dict[str, Any] = {}
-    document = if_match = key = None
+    document = if_match = key = cursors = None
     if endpoint.query is not None:
-        arguments["query"] = _validated(endpoint.query, dict(params), problems)
+        query = arguments["query"] = _validated(endpoint.query, dict(params), problems)
+        if query is not None:
+            cursors = Cursors(signer, endpoint.name, tenant, path, query)
+            problems.extend(_placed(query, cursors))
     if endpoint.method != "GET":
         if_match = _if_match(received.headers.get("if-match"), problems)
         key = _key(received.headers.get("idempotency-key"), problems)
@@ -54,7 +67,7 @@ def bind(
             arguments["body"] = _validated(endpoint.body, document, problems)
     if problems:
         raise Invalid(_summary(problems), *problems)
-    return Bound(path, arguments, document, if_match, key)
+    return Bound(path, arguments, document, if_match, key, cursors)
 
 
 def bind_path(endpoint: Endpoint, route: Mapping[str, str]) -> tuple[Any, ...]:
@@ -65,7 +78,23 @@ def bind_path(endpoint: Endpoint, route: Mapping[str, str]) -> tuple[Any, ...]:
         raise NotFound("There is nothing at this path; check the ids in it.") from None
 
 
-def _validated(model: type[BaseModel], value: dict[str, Any], problems: list[Problem]) -> BaseModel | None:
+def _placed(query: ListQuery, cursors: Cursors) -> Iterator[Problem]:
+    """Tell the query what its cursor means, once that is verified."""
+    yield from query.mistakes()
+    if query.sent_cursor is None:
+        return
+    try:
+        query.place(*cursors.read(query.sent_cursor))
+    except ValueError:
+        yield Problem(
+            "cursor",
+            "Must be the `next` of an earlier page of this very list, unchanged; leave it out for the first"
+            " page.",
+            "invalid_format",
+        )
+
+
+def _validated[M: BaseModel](model: type[M], value: dict[str, Any], problems: list[Problem]) -> M | None:
     try:
         return model.model_validate(value)
     except ValidationError as error:

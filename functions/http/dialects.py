@@ -21,6 +21,16 @@ from functions.http.errors import (
     UnsupportedMediaType,
 )
 from functions.http.media import Offer
+from functions.http.pages import (
+    PageSchema,
+    PageShape,
+    delivery_page,
+    delivery_page_schema,
+    orchestrator_page,
+    orchestrator_page_schema,
+    plain_page,
+    plain_page_schema,
+)
 from shared.domain.kernel.errors import (
     AlreadyExists,
     Conflict,
@@ -61,6 +71,8 @@ class Dialect:
     error_schema: Mapping[str, Any]
     headers: Mapping[str, str] = field(default_factory=dict)
     statuses: Mapping[type[DeliveryError], int] = field(default_factory=dict)
+    page: PageShape = plain_page
+    page_schema: PageSchema = plain_page_schema
     tenant_field: str = "tenantId"
     echoes_request_id: bool = False
 
@@ -150,6 +162,7 @@ _FIELD_CODES = {
     "too_long": "VAL_OUT_OF_RANGE",
     "not_allowed": "VAL_OUT_OF_RANGE",
     "invalid_json": "VAL_INVALID_JSON",
+    "invalid_filter": "VAL_INVALID_FILTER",
 }
 
 _OWN_CODES = {
@@ -243,6 +256,8 @@ DELIVERY = Dialect(
     _DELIVERY_SCHEMA,
     # The contract knows one status for "not in this state": neither 412 nor 422 is among its answers.
     statuses={StaleRevision: 409, KeyReused: 409, RuleBroken: 409},
+    page=delivery_page,
+    page_schema=delivery_page_schema,
     tenant_field="tenant_id",
 )
 ORCHESTRATOR = Dialect(
@@ -258,5 +273,7 @@ ORCHESTRATOR = Dialect(
         UnsupportedMediaType: 400,
         Transient: 500,
     },
+    page=orchestrator_page,
+    page_schema=orchestrator_page_schema,
     echoes_request_id=True,
 )

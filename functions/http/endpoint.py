@@ -5,14 +5,24 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Required, TypedDict, Unpack, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    NamedTuple,
+    Required,
+    TypedDict,
+    Unpack,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.alias_generators import to_snake
 
 from functions.http.deprecation import farewell
 from functions.http.dialects import JSON, Dialect
-from functions.http.fields import Body, Query, View
+from functions.http.fields import Body, ListQuery, View
 from functions.http.limits import MAX_BODY_BYTES
 from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.policy import PUBLIC
@@ -102,7 +112,8 @@ class Endpoint:
     params: tuple[PathParam, ...]
     body: type[BaseModel] | None
     raw_body: bool
-    query: type[BaseModel] | None
+    query: type[ListQuery] | None
+    items: str
     consumes: tuple[str, ...]
     location: str | None
     examples: Mapping[str, object] | None
@@ -139,6 +150,8 @@ class Options(TypedDict, total=False):
     """The view of the result, or of each item of a Page; None for 204 and for Raw."""
     status: int
     """Of success; 200 unless told."""
+    items: str
+    """What a list calls its items, in the dialects that let it; `items` unless told."""
     consumes: tuple[str, ...]
     """Media types of the request body; `application/json` unless told."""
     location: str
@@ -167,16 +180,66 @@ def declare(
     def wrong(reason: str) -> TypeError:
         return TypeError(f"{name} ({method} {path}): {reason}")
 
+    if scope != PUBLIC and not _SCOPE.fullmatch(scope):
+        raise wrong(f"{scope!r} is no scope; write a dotted one, or PUBLIC")
+    if not _PATH.fullmatch(path):
+        raise wrong("the path must be `/segments` with `{camelCase}` parameters")
+    signature = _read_signature(handler, method, path, wrong)
+    body = signature.body
+    _check_answer(wrong, options, signature.result, [param.name for param in signature.params])
+    deprecated = options.get("deprecated")
+    try:
+        leaving = farewell(deprecated) if deprecated else {}
+    except ValueError as error:
+        raise wrong(f"`deprecated` {error}") from None
+
+    summary, _, description = signature.documentation.partition("\n")
+    return Endpoint(
+        surface=surface,
+        dialect=dialect,
+        name=name,
+        method=method,
+        path=path,
+        handler=handler,
+        scope=scope,
+        status=status,
+        summary=summary.strip(),
+        description=description.strip(),
+        view=returns,
+        result=signature.result,
+        paged=get_origin(signature.result) is Page,
+        params=signature.params,
+        body=None if body is bytes else body,
+        raw_body=body is bytes,
+        query=signature.query,
+        items=options.get("items", "items"),
+        consumes=options.get("consumes", (JSON,)),
+        location=prefix + location if (location := options.get("location")) else None,
+        examples=options.get("examples"),
+        max_body_bytes=options.get("max_body_bytes", MAX_BODY_BYTES),
+        deprecated=deprecated,
+        farewell=leaving,
+    )
+
+
+class _Signature(NamedTuple):
+    """What the handler itself says."""
+
+    documentation: str
+    result: Any
+    params: tuple[PathParam, ...]
+    body: Any
+    query: type[ListQuery] | None
+
+
+def _read_signature(
+    handler: Handler, method: str, path: str, wrong: Callable[[str], TypeError]
+) -> _Signature:
     if not inspect.iscoroutinefunction(handler):
         raise wrong("the handler must be `async def`")
     documentation = inspect.getdoc(handler)
     if not documentation:
         raise wrong("the handler needs a docstring; its first line is the summary callers read")
-    if scope != PUBLIC and not _SCOPE.fullmatch(scope):
-        raise wrong(f"{scope!r} is no scope; write a dotted one, or PUBLIC")
-    if not _PATH.fullmatch(path):
-        raise wrong("the path must be `/segments` with `{camelCase}` parameters")
-
     hints = get_type_hints(handler, include_extras=True)
     arguments = list(inspect.signature(handler).parameters)
     if unknown := [argument for argument in [*arguments, "return"] if argument not in hints]:
@@ -192,46 +255,15 @@ def declare(
     body, query = hints.get("body"), hints.get("query")
     if body is not None and body is not bytes and not _is_model(body, Body):
         raise wrong("`body` must be a Body model or bytes")
-    if query is not None and not _is_model(query, Query):
+    if query is not None and not _is_model(query, ListQuery):
         raise wrong("`query` must be a Query model")
     if body is not None and method == "GET":
         raise wrong("a GET takes no body")
-    _check_answer(wrong, options, hints["return"], placeholders)
-    deprecated = options.get("deprecated")
-    try:
-        leaving = farewell(deprecated) if deprecated else {}
-    except ValueError as error:
-        raise wrong(f"`deprecated` {error}") from None
-
-    summary, _, description = documentation.partition("\n")
-    return Endpoint(
-        surface=surface,
-        dialect=dialect,
-        name=name,
-        method=method,
-        path=path,
-        handler=handler,
-        scope=scope,
-        status=status,
-        summary=summary.strip(),
-        description=description.strip(),
-        view=returns,
-        result=hints["return"],
-        paged=get_origin(hints["return"]) is Page,
-        params=tuple(
-            PathParam(placeholder, argument, hints[argument])
-            for placeholder, argument in zip(placeholders, in_handler, strict=True)
-        ),
-        body=None if body is bytes else body,
-        raw_body=body is bytes,
-        query=query,
-        consumes=options.get("consumes", (JSON,)),
-        location=prefix + location if (location := options.get("location")) else None,
-        examples=options.get("examples"),
-        max_body_bytes=options.get("max_body_bytes", MAX_BODY_BYTES),
-        deprecated=deprecated,
-        farewell=leaving,
+    params = tuple(
+        PathParam(placeholder, argument, hints[argument])
+        for placeholder, argument in zip(placeholders, in_handler, strict=True)
     )
+    return _Signature(documentation, hints["return"], params, body, query)
 
 
 def _is_model(annotation: object, base: type[BaseModel]) -> bool:

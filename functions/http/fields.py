@@ -1,15 +1,13 @@
-"""The vocabulary of request and response models: base classes, ids as written on the wire, names, cursors.
+"""The vocabulary of request and response models: base classes, ids as written on the wire, names, paging.
 
 Models describe shapes only; a rule that needs to look anything up belongs to the domain.
 """
 
-import base64
-import json
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
-    AfterValidator,
     AliasGenerator,
     BaseModel,
     BeforeValidator,
@@ -17,15 +15,16 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    PrivateAttr,
     StringConstraints,
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError, core_schema
 
+from shared.domain.kernel.errors import Problem
 from shared.domain.kernel.ids import parse_id
-
-type Position = tuple[str | int, str]
-"""Where a page continues: the order value and the id of the last item shown."""
+from shared.ports.store import MAX_SKIP
+from shared.services.listing import Asked, Position
 
 
 class Body(BaseModel):
@@ -129,46 +128,139 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,9
 """1-100 letters, digits, dots, underscores and dashes, starting with a letter or digit."""
 
 
-def write_cursor(position: Position) -> str:
-    """An opaque, URL-safe text for the place a page ended at."""
-    return base64.urlsafe_b64encode(json.dumps(position, separators=(",", ":")).encode()).decode().rstrip("=")
+class ListQuery(BaseModel):
+    """What the queries of all lists share: a cursor that the kit has verified, and where the page begins.
 
-
-def read_cursor(cursor: str) -> Position:
-    """The place that `write_cursor` wrote. Raises ValueError for anything else."""
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        match json.loads(text):
-            case [(str() | int()) as value, str() as item] if not isinstance(value, bool):
-                return value, item
-    except (ValueError, RecursionError) as error:
-        raise ValueError("not a cursor") from error
-    raise ValueError("not a cursor")
-
-
-def _known_cursor(cursor: str) -> str:
-    try:
-        read_cursor(cursor)
-    except ValueError:
-        raise PydanticCustomError(
-            "cursor", "Must be the `next` of an earlier page, unchanged; leave it out for the first page."
-        ) from None
-    return cursor
-
-
-Cursor = Annotated[str, StringConstraints(max_length=2048), AfterValidator(_known_cursor)]
-
-
-class Query(BaseModel):
-    """Query parameters of a list: how many, after which place, and whatever filters a subclass adds."""
+    A subclass adds whatever it filters by; that, and its sort, are what a cursor is good for.
+    """
 
     model_config = ConfigDict(
         alias_generator=to_camel, frozen=True, defer_build=True, hide_input_in_errors=True
     )
+    PAGING: ClassVar[frozenset[str]] = frozenset({"cursor"})
+    """The fields that say which page, and not of which list."""
 
-    limit: Annotated[int, Field(ge=1, le=100, description="Items per page.")] = 50
-    cursor: Annotated[Cursor | None, Field(description="The `next` of the page before.")] = None
+    _position: Position | None = PrivateAttr(None)
+    _before: int = PrivateAttr(0)
+
+    @property
+    def sent_cursor(self) -> str | None:
+        return getattr(self, "cursor", None)
+
+    @property
+    def size(self) -> int:
+        """Items per page."""
+        raise NotImplementedError
+
+    @property
+    def skip(self) -> int:
+        """Items to leave out from the start; none after a cursor."""
+        return 0
+
+    @property
+    def before(self) -> int:
+        """Items that lie before this page."""
+        return self._before if self.sent_cursor else self.skip
+
+    def place(self, position: Position, before: int) -> None:
+        """The kit says what the cursor turned out to mean."""
+        self._position, self._before = position, before
 
     def after(self) -> Position | None:
         """Where this page starts, or None for the first."""
-        return read_cursor(self.cursor) if self.cursor else None
+        if self.sent_cursor and self._position is None:
+            raise ValueError("the cursor has not been verified")
+        return self._position
+
+    def criteria(self) -> dict[str, Any]:
+        """Everything but the paging, as JSON."""
+        return self.model_dump(mode="json", exclude=set(self.PAGING), exclude_none=True)
+
+    def mistakes(self) -> Iterator[Problem]:
+        """What no single field can see."""
+        yield from ()
+
+    def asked(self) -> Asked:
+        """All of it, for a Listing."""
+        sort, wanted = getattr(self, "sort", None), getattr(self, "filter", None)
+        return Asked(self.size, self.after(), self.skip, sort, wanted)
+
+
+Cursor = Annotated[str, StringConstraints(max_length=2048, pattern=r"^[A-Za-z0-9_-]+$")]
+_CURSOR = Field(description="The `next` of the page before.")
+
+
+class Query(ListQuery):
+    """Query parameters of a list: how many, and after which place."""
+
+    PAGING = frozenset({"limit", "cursor"})
+
+    limit: Annotated[int, Field(ge=1, le=100, description="Items per page.")] = 50
+    cursor: Annotated[Cursor | None, _CURSOR] = None
+
+    @property
+    def size(self) -> int:
+        return self.limit
+
+
+class OffsetQuery(ListQuery):
+    """A page by how many items to skip, in snake_case; beyond 10,000 items, by cursor."""
+
+    model_config = ConfigDict(alias_generator=None)
+    PAGING = frozenset({"limit", "offset", "cursor"})
+
+    limit: Annotated[int, Field(ge=1, le=100, description="Items per page.")] = 20
+    offset: Annotated[int, Field(ge=0, description="Items to skip, 10000 at most.")] = 0
+    cursor: Annotated[Cursor | None, _CURSOR] = None
+
+    @property
+    def size(self) -> int:
+        return self.limit
+
+    @property
+    def skip(self) -> int:
+        return 0 if self.cursor else self.offset
+
+    def mistakes(self) -> Iterator[Problem]:
+        yield from _misplaced("offset", self.offset, self.cursor)
+
+
+class PageQuery(ListQuery):
+    """A page by its number, from 1; beyond 10,000 items, by cursor."""
+
+    PAGING = frozenset({"page", "page_size", "cursor"})
+
+    page: Annotated[int, Field(ge=1, description="Which page, from 1.")] = 1
+    page_size: Annotated[int, Field(ge=1, le=100, description="Items per page.")] = 20
+    cursor: Annotated[Cursor | None, _CURSOR] = None
+
+    @property
+    def size(self) -> int:
+        return self.page_size
+
+    @property
+    def skip(self) -> int:
+        return 0 if self.cursor else (self.page - 1) * self.page_size
+
+    def mistakes(self) -> Iterator[Problem]:
+        yield from _misplaced("page", (self.page - 1) * self.page_size, self.cursor)
+
+
+class Sorted(BaseModel):
+    """Mixed into a list's query: the order, by one field, `-` in front for descending."""
+
+    sort: Annotated[str | None, Field(max_length=100, description="Such as `-createdAt`.")] = None
+
+
+class Filtered(BaseModel):
+    """Mixed into a list's query: a filter as JSON text."""
+
+    filter: Annotated[str | None, Field(description='A JSON filter, such as `{"status":"active"}`.')] = None
+
+
+def _misplaced(name: str, skip: int, cursor: str | None) -> Iterator[Problem]:
+    if cursor and skip:
+        yield Problem(name, "Send either this or `cursor`, not both.", "out_of_range")
+    elif skip > MAX_SKIP:
+        text = f"Reaches {MAX_SKIP} items deep at most; go on with `cursor`, the `next` of the page before."
+        yield Problem(name, text, "out_of_range")

@@ -1,11 +1,13 @@
-"""The platform's own endpoints: is it up, can it serve, and what does it offer. All of them are public."""
+"""The platform's own endpoints: is it up, can it serve, and what does it offer. All of them are public.
+
+What only the documents need is imported by the first who asks for them, so that a cold start does without.
+"""
 
 from typing import Literal
 
 from functions.http.dialects import JSON, PLATFORM
 from functions.http.endpoint import Call, Raw
 from functions.http.fields import View
-from functions.http.openapi import document_of
 from functions.http.surface import SURFACES, Surface
 from shared.domain.kernel.errors import NotFound
 from shared.domain.kernel.policy import PUBLIC
@@ -45,4 +47,22 @@ async def openapi(call: Call, document: str) -> Raw:
     if surface is None:
         known = ", ".join(f"{name}.json" for name in sorted(SURFACES))
         raise NotFound(f"There is no such document; there are {known}.")
+    from functions.http.openapi import document_of  # noqa: PLC0415
+
     return Raw(document_of(surface, VERSION), JSON, {})
+
+
+@platform.get("/docs", scope=PUBLIC)
+async def docs(call: Call) -> Raw:
+    """Show a page to read about every surface, and to try it."""
+    from functions.http.docs import page  # noqa: PLC0415
+
+    return page()
+
+
+@platform.get("/docs/{asset}", scope=PUBLIC)
+async def docs_asset(call: Call, asset: str) -> Raw:
+    """Deliver a file of the page."""
+    from functions.http.docs import file  # noqa: PLC0415
+
+    return file(asset, SURFACES.values())

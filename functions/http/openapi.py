@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from functions.http.endpoint import Endpoint
 from functions.http.openapi_examples import example_of
 from functions.http.openapi_failures import response_name, responses_of, statuses_of
-from functions.http.openapi_parts import HEADERS, PARAMETERS, introduction, page_of
+from functions.http.openapi_parts import HEADERS, PARAMETERS, RATE, introduction
 from functions.http.openapi_schemas import Node, Refs, query_schema, schemas_of
 
 if TYPE_CHECKING:
@@ -123,8 +123,10 @@ def _path_parameter(name: str, schema: Node) -> Node:
 def _responses(endpoint: Endpoint, refs: Refs, schemas: Node) -> Node:
     headers = _header_refs(endpoint, "traceparent", *endpoint.dialect.headers)
     success: Node = {"description": "Done." if endpoint.method != "GET" else "Found.", "headers": headers}
-    if endpoint.method != "GET" and not endpoint.is_public:
-        headers |= _header_refs(endpoint, "Idempotent-Replayed")
+    if not endpoint.is_public:
+        headers |= _header_refs(endpoint, *RATE)
+        if endpoint.method != "GET":
+            headers |= _header_refs(endpoint, "Idempotent-Replayed")
     if endpoint.dialect.echoes_request_id:
         headers |= _header_refs(endpoint, "X-Request-Id")
     if endpoint.view is None:
@@ -133,7 +135,7 @@ def _responses(endpoint: Endpoint, refs: Refs, schemas: Node) -> Node:
     else:
         schema: Node = refs[endpoint.view, "serialization"]
         if endpoint.paged:
-            schema = page_of(schema)
+            schema = endpoint.dialect.page_schema(endpoint.items, schema)
         content = {"schema": schema, "example": example_of(schema, schemas)}
         success["content"] = {offer.content_type: content for offer in endpoint.dialect.offers}
     if _has_revision(endpoint):

@@ -36,7 +36,8 @@ def _of_type(schema: Node, schemas: Node, name: str, is_request: bool) -> Any:
         case "boolean":
             return True
         case "integer" | "number":
-            return _WORDS.get(to_camel(name), max(1, schema.get("minimum", 1)))
+            word = _WORDS.get(to_camel(name))
+            return word if isinstance(word, int) else max(1, schema.get("minimum", 1))
         case "string":
             return _text(schema, name)
         case _:

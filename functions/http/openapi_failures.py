@@ -15,6 +15,8 @@ from functions.http.errors import (
     KeyInProgress,
     KeyReused,
     NotAcceptable,
+    RateLimited,
+    ResponseTooLarge,
     ScopeMissing,
     TenantMismatch,
     TokenMissing,
@@ -22,6 +24,7 @@ from functions.http.errors import (
     UnsupportedMediaType,
     failure_of,
 )
+from functions.http.openapi_parts import RATE
 from functions.http.openapi_schemas import Node, refers_to_things
 from shared.domain.kernel.errors import (
     DeliveryError,
@@ -34,6 +37,7 @@ from shared.domain.kernel.errors import (
     StaleRevision,
     Transient,
 )
+from shared.domain.limits.model import REQUEST_BYTES, RESPONSE_BYTES
 from shared.ports.tokens import TokenRefused
 
 
@@ -71,6 +75,8 @@ def responses_of(dialect: Dialect, endpoints: Iterable[Endpoint]) -> Node:
 
 def _response(dialect: Dialect, status: int, failures: list[Failure]) -> Node:
     headers = {"traceparent"}.union(*(failure.headers for failure in failures), dialect.headers)
+    if status != HTTPStatus.UNAUTHORIZED:
+        headers.update(RATE)
     if dialect.echoes_request_id:
         headers.add("X-Request-Id")
     examples = {failure.code: {"value": _told(dialect, failure)} for failure in failures}
@@ -166,7 +172,7 @@ SAMPLES = (
         lambda endpoint: endpoint.reads_if_match,
     ),
     Sample(
-        TooLarge("The body is larger than 10485760 bytes; send less at a time.", limit=10_485_760),
+        TooLarge(f"The body is larger than {REQUEST_BYTES} bytes; send less at a time.", limit=REQUEST_BYTES),
         _takes_body,
     ),
     Sample(
@@ -177,6 +183,20 @@ SAMPLES = (
     ),
     Sample(RuleBroken("A rule says no; the sentence here says which, and what to do."), _writes),
     Sample(KeyReused("This Idempotency-Key was used for another request; take a new one."), _takes_key),
+    Sample(
+        ResponseTooLarge(
+            f"The answer is larger than {RESPONSE_BYTES} bytes; ask for a part of it, by a narrower range or"
+            " a smaller page.",
+            limit=RESPONSE_BYTES,
+        ),
+        lambda endpoint: _is_secured(endpoint) and endpoint.view is not None and not _writes(endpoint),
+    ),
+    Sample(
+        RateLimited(
+            "More than 1000 requests a minute, or too many at once; ask again in 3 seconds.", retry_after=3
+        ),
+        _is_secured,
+    ),
     Sample(Permanent("Never shown."), lambda endpoint: True),
     Sample(Transient("A part of the platform does not answer; try again."), lambda endpoint: True),
 )

@@ -1,4 +1,4 @@
-"""What every surface's document says in the same words: headers, header parameters, pages, introduction."""
+"""What every surface's document says in the same words: headers, header parameters, the introduction."""
 
 from functions.http.dialects import Dialect
 from functions.http.openapi_schemas import Node
@@ -7,6 +7,12 @@ from functions.http.openapi_schemas import Node
 def _text(description: str, **more: object) -> Node:
     return {"description": description, "schema": {"type": "string", **more}}
 
+
+def _count(description: str) -> Node:
+    return {"description": description, "schema": {"type": "integer", "minimum": 0}}
+
+
+RATE = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
 HEADERS: Node = {
     "traceparent": _text(
@@ -25,6 +31,9 @@ HEADERS: Node = {
     "Retry-After": _text("Seconds to wait before the same request may succeed.", pattern="^[0-9]+$"),
     "WWW-Authenticate": _text("What to authenticate with, and what was wrong with the token (RFC 6750)."),
     "X-Request-Id": _text("The X-Request-Id of the request, or the id of its trace."),
+    "X-RateLimit-Limit": _count("Requests a minute that this caller may make."),
+    "X-RateLimit-Remaining": _count("Requests it may make right now."),
+    "X-RateLimit-Reset": _count("When it may make all of them again, in seconds since 1970."),
     "Deprecation": _text("Since when the operation is deprecated (RFC 9745).", pattern="^@[0-9]+$"),
     "Sunset": _text("Until when the operation is served (RFC 8594)."),
 }
@@ -47,22 +56,6 @@ PARAMETERS: Node = {
 }
 
 
-def page_of(schema: Node) -> Node:
-    return {
-        "type": "object",
-        "description": "One page. The same request with `cursor` set to `next` shows the one after it.",
-        "required": ["items", "next"],
-        "properties": {
-            "items": {"type": "array", "items": schema},
-            "next": {
-                "type": ["string", "null"],
-                "description": "Opaque: send it back as `cursor`, unchanged. Null on the last page.",
-                "examples": [None],
-            },
-        },
-    }
-
-
 def introduction(dialect: Dialect) -> str:
     types = " or ".join(f"`{offer.content_type}`" for offer in dialect.offers)
     return _INTRODUCTION.format(types=types, error_type=dialect.error_type)
@@ -76,7 +69,8 @@ _INTRODUCTION = """\
 **Idempotency.** Send an `Idempotency-Key` with a write, and repeat the request with the same key when you do
 not know how it ended: the first answer comes again, byte for byte, with `Idempotent-Replayed: true`.
 
-**Pages.** A list shows `limit` items and the `next` cursor. Send that back as `cursor` until it is null.
+**Pages.** A list shows one page. The cursor in it, sent back as `cursor`, leads to the next; the last page
+has none.
 
 **Revisions.** An answer with an `ETag` can be asked for again with `If-None-Match`, and decided on with
 `If-Match`.

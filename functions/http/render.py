@@ -1,16 +1,18 @@
 """A handler's result as an answer: the view of it, ETag, Location, one page of a list."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from functions.http.cursors import Cursors
 from functions.http.endpoint import Endpoint, Raw
-from functions.http.fields import View, WireId, write_cursor
+from functions.http.fields import View, WireId
 from functions.http.limits import check_answer
 from functions.http.media import Offer
+from functions.http.pages import Listed
 from shared.services.unit import Page
+from shared.services.views import Total
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,23 +25,28 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def render(endpoint: Endpoint, offer: Offer, route: Mapping[str, str], result: object) -> Answer:
-    """Project `result` through the endpoint's view. `route` are the route values as the caller wrote them.
+def render(
+    endpoint: Endpoint, offer: Offer, route: Mapping[str, str], cursors: Cursors | None, result: object
+) -> Answer:
+    """Project `result` through the endpoint's view. `route` are the route values as the caller wrote them,
+    `cursors` those of the list that was asked for.
 
     Raises ResponseTooLarge for more than one answer may hold.
     """
-    answer = _projected(endpoint, offer, route, result)
+    answer = _projected(endpoint, offer, route, cursors, result)
     check_answer(answer.body)
     return answer
 
 
-def _projected(endpoint: Endpoint, offer: Offer, route: Mapping[str, str], result: object) -> Answer:
+def _projected(
+    endpoint: Endpoint, offer: Offer, route: Mapping[str, str], cursors: Cursors | None, result: object
+) -> Answer:
     if isinstance(result, Raw):
         return Answer(result.status, result.body, result.content_type, result.headers)
     if endpoint.view is None:
         return Answer(endpoint.status, b"", None)
     if isinstance(result, Page):
-        return Answer(endpoint.status, _page(endpoint, result), offer.content_type)
+        return Answer(endpoint.status, _page(endpoint, cursors, result), offer.content_type)
     shown = endpoint.view.model_validate(result)
     body = shown.__pydantic_serializer__.to_json(shown, by_alias=True, exclude_none=True)
     headers = {}
@@ -60,11 +67,16 @@ def unless_known(answer: Answer, if_none_match: str | None) -> Answer:
     return Answer(304, b"", None, answer.headers) if etag in known or "*" in known else answer
 
 
-def _page(endpoint: Endpoint, page: Page[Any]) -> bytes:
+def _page(endpoint: Endpoint, cursors: Cursors | None, page: Page[Any]) -> bytes:
     shown = endpoint.views.validate_python(page.items, from_attributes=True)
     items = endpoint.views.dump_json(shown, by_alias=True, exclude_none=True)
-    cursor = None if page.next is None else write_cursor(page.next)
-    return b'{"items":' + items + b',"next":' + json.dumps(cursor).encode() + b"}"
+    count = len(page.items)
+    before, limit = (cursors.query.before, cursors.query.size) if cursors else (0, count)
+    following = cursors.write(page.next, before + count) if cursors and page.next is not None else None
+    total = page.total
+    if total is None and page.next is None:
+        total = Total(before + count)
+    return endpoint.dialect.page(Listed(endpoint.items, items, limit, before, following, total))
 
 
 def _filled(location: str, route: Mapping[str, str], shown: View) -> str:

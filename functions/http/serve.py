@@ -17,9 +17,10 @@ from functions.http.errors import UNKNOWN, Failure, NotAcceptable, UnsupportedMe
 from functions.http.logs import REQUESTS, with_fields
 from functions.http.media import Offer, choose, is_taken
 from functions.http.render import Answer, render, unless_known
-from functions.http.tracing import trace_from, traceparent_of
+from functions.http.tracing import Ended, open_span, tell, trace_from, traceparent_of
 from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.errors import DeliveryError
+from shared.ports.telemetry import NOTHING, OFF, Span
 from shared.services.limits import Standing
 from shared.services.once import AlreadyDone
 from shared.services.trace import CURRENT, Trace
@@ -35,7 +36,7 @@ async def serve(endpoint: Endpoint, get_app: "Callable[[], App]", req: func.Http
 
     ```
     HTTP ─► entry ─► serve
-      1  trace           traceparent continued or minted; CURRENT for everything below
+      1  trace           traceparent continued or minted; CURRENT for everything below; its span opens
       2  size            Content-Length and real length                                   413
       3  authenticate    bearer token ─► claims ─► Actor                                  401 503
       4  rate            one request of what the caller may make, before all that costs   429
@@ -47,7 +48,7 @@ async def serve(endpoint: Endpoint, get_app: "Callable[[], App]", req: func.Http
      10  handler         one call to one service method                                   404 409 412 422
      11  render          view, ETag, Location; or the very bytes that the marker stored   304
       ·  any error       its kind's row in errors.STATUS, in the dialect's shape; unknown: opaque 500
-      ·  always          traceparent, what is left of the rate, no-store, nosniff, one log line
+      ·  always          traceparent, what is left of the rate, no-store, nosniff, one log line, the span ends
     ```
     """
     started = perf_counter()
@@ -63,25 +64,35 @@ async def serve(endpoint: Endpoint, get_app: "Callable[[], App]", req: func.Http
         except DeliveryError as error:
             failure = failure_of(error, endpoint.dialect.statuses)
             response = _fail(endpoint, failure, received, trace, progress)
+            progress.code = error.code
             progress.error = error if failure.status >= 500 else None
         except Exception as error:  # noqa: BLE001 - the last line of defence: opaque outside, logged here
             response = _fail(endpoint, UNKNOWN, received, trace, progress)
+            progress.code = type(error).__name__
             progress.error = error
-        _log(endpoint, response.status_code, progress, perf_counter() - started)
+        seconds = perf_counter() - started
+        _log(endpoint, response.status_code, progress, seconds)
+        if progress.span is not NOTHING and (app := progress.app) is not None:
+            tenant = progress.actor.tenant if progress.actor is not None else None
+            ended = Ended(response.status_code, progress.code, tenant, seconds)
+            tell(app.telemetry, endpoint, progress.span, ended)
         return response
     finally:
+        progress.span.end()
         CURRENT.reset(outer)
 
 
 class _Progress:
-    """What is known of a request so far, for its log line and for the shape of its error."""
+    """What is known of a request so far, for its log line, its span and the shape of its error."""
 
-    __slots__ = ("actor", "app", "error", "standing")
+    __slots__ = ("actor", "app", "code", "error", "span", "standing")
 
     def __init__(self) -> None:
         self.app: App | None = None
         self.actor: Actor | None = None
+        self.code: str | None = None
         self.error: Exception | None = None
+        self.span: Span = NOTHING
         self.standing: Standing | None = None
 
 
@@ -94,19 +105,21 @@ async def _answer(
     progress: _Progress,
 ) -> Answer:
     headers, route = received.headers, req.route_params
-    limits.check_size(headers, received.body, endpoint.max_body_bytes)
     app = progress.app = get_app()
+    if app.telemetry is not OFF:
+        progress.span = open_span(app.telemetry, endpoint, trace)
+    limits.check_size(headers, received.body, endpoint.max_body_bytes)
     actor = progress.actor = await caller.authenticate(app, endpoint, headers)
     if not endpoint.is_public:
         progress.standing = await app.limits.admit(actor)
         limits.check_rate(progress.standing)
     caller.authorise(endpoint, actor)
     offer = _representation(endpoint, received)
-    bound = binding.bind(endpoint, received, route, req.params)
+    bound = binding.bind(endpoint, received, route, req.params, app.signer, actor.tenant)
     caller.check_tenant(endpoint, actor, bound)
 
     def rendered(result: object) -> Answer:
-        return render(endpoint, offer, route, result)
+        return render(endpoint, offer, route, bound.cursors, result)
 
     once = None
     if bound.key is not None and not endpoint.is_public:
@@ -188,7 +201,7 @@ def _respond(
         **dialect.headers,
         **endpoint.farewell,
         **limits.headers_of(progress.standing),
-        "traceparent": traceparent_of(trace),
+        "traceparent": traceparent_of(trace, progress.span),
         "X-Content-Type-Options": "nosniff",
     }
     if dialect.echoes_request_id:

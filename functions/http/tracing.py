@@ -1,10 +1,12 @@
-"""The W3C trace context of one request, in and out."""
+"""The W3C trace context of one request, in and out, and what a watcher is told of it."""
 
 import re
 import secrets
+from dataclasses import dataclass, replace
 
-from shared.ports.telemetry import Span
-from shared.services.trace import Trace, new_trace
+from functions.http.endpoint import Endpoint
+from shared.ports.telemetry import REQUEST_DURATION, REQUEST_ERRORS, Span, Telemetry
+from shared.services.trace import CURRENT, Trace, new_trace
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
@@ -27,3 +29,40 @@ def trace_from(traceparent: str | None) -> Trace:
 def traceparent_of(trace: Trace, span: Span) -> str:
     """Names this request as a span of its trace, for the answer."""
     return span.traceparent or f"00-{trace.trace_id}-{secrets.token_hex(8)}-01"
+
+
+def open_span(telemetry: Telemetry, endpoint: Endpoint, trace: Trace) -> Span:
+    """The span of one request, below the caller's; what follows in this task hangs below it."""
+    told = {
+        "http.request.method": endpoint.method,
+        "http.route": endpoint.path,
+        "slipway.function": endpoint.name,
+    }
+    name = f"HTTP {endpoint.method} {endpoint.path}"
+    span = telemetry.begin(name, "server", told, trace_id=trace.trace_id, parent=trace.traceparent)
+    CURRENT.set(replace(trace, traceparent=span.traceparent))
+    return span
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a request ended. `code` is that of an error, `tenant` the caller's; None where there is none."""
+
+    status: int
+    code: str | None
+    tenant: str | None
+    seconds: float
+
+
+def tell(telemetry: Telemetry, endpoint: Endpoint, span: Span, ended: Ended) -> None:
+    """Say it to whoever watches. What was refused is told by its code and is no failure of ours."""
+    span.set("http.response.status_code", ended.status)
+    if ended.tenant:
+        span.set("slipway.tenant", ended.tenant)
+    if ended.code is not None:
+        span.set("error.type", ended.code)
+        telemetry.measure(REQUEST_ERRORS, 1, {"function": endpoint.name, "code": ended.code})
+    if ended.status >= 500:
+        span.fail(ended.code or str(ended.status))
+    labels = {"function": endpoint.name, "status": f"{ended.status // 100}xx"}
+    telemetry.measure(REQUEST_DURATION, ended.seconds, labels)

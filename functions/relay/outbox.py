@@ -6,6 +6,7 @@ drops repeats.
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +15,19 @@ import azure.functions as func
 from shared.domain.kernel.events import SCHEMA_VERSION
 from shared.names import COSMOS, DATABASE, DOCUMENTS, LEASES, PARKED_EVENT, ROUTES, parked
 from shared.ports.bus import Message, Sender
+from shared.ports.telemetry import COMMITS, DEPLOYMENTS, DRIFT, OFF, Span, Telemetry
 
 if TYPE_CHECKING:
     from shared.app import App
 
-_ROUTING = ("session", "notBefore")
+_ROUTING = ("session", "notBefore", "traceparent")
+_COUNTED = {"CommitCreated": COMMITS, "DeploymentPromoted": DEPLOYMENTS}
 
 
 def register(app: func.FunctionApp, get_app: "Callable[[], App]") -> None:
     async def outbox_relay(documents: func.DocumentList) -> None:
-        await relay([dict(document) for document in documents], get_app().bus)
+        app = get_app()
+        await relay([dict(document) for document in documents], app.bus, app.telemetry)
 
     trigger = app.cosmos_db_trigger(
         arg_name="documents",
@@ -44,18 +48,47 @@ def register(app: func.FunctionApp, get_app: "Callable[[], App]") -> None:
     app.function_name("outbox_relay")(trigger(retry(outbox_relay)))
 
 
-async def relay(documents: Iterable[Mapping[str, Any]], sender: Sender) -> int:
+async def relay(documents: Iterable[Mapping[str, Any]], sender: Sender, telemetry: Telemetry = OFF) -> int:
     """Send every outbox document to the queues of its type, in the order of the feed; returns how many
     were sent."""
     batches: dict[str, list[Message]] = {}
-    for document in documents:
-        if document["kind"] == "outbox":
-            message = to_message(document["body"])
-            for queue in queues_of(document["body"]):
-                batches.setdefault(queue, []).append(message)
-    for queue, messages in batches.items():
-        await sender.send(queue, messages)
+    facts = [document["body"] for document in documents if document["kind"] == "outbox"]
+    with ExitStack() as spans:
+        for body in facts:
+            if queues := queues_of(body):
+                span = spans.enter_context(_span(body, telemetry))
+                message = to_message(body, span.traceparent)
+                for queue in queues:
+                    batches.setdefault(queue, []).append(message)
+        for queue, messages in batches.items():
+            await sender.send(queue, messages)
+    for body in facts:
+        _count(body, telemetry)
     return sum(len(messages) for messages in batches.values())
+
+
+def _span(body: Mapping[str, Any], telemetry: Telemetry) -> Span:
+    """The sending of one message, below the span that decided on it."""
+    told = {
+        "messaging.message.id": body["eventId"],
+        "slipway.event": body["eventType"],
+        "slipway.tenant": body["tenantId"],
+    }
+    return telemetry.begin(
+        f"message {body['eventType']}",
+        "producer",
+        told,
+        trace_id=body["traceId"].removeprefix("trace-"),
+        parent=body.get("traceparent"),
+    )
+
+
+def _count(body: Mapping[str, Any], telemetry: Telemetry) -> None:
+    """Facts that are numbers, too. A batch that the feed gives again is counted again."""
+    if metric := _COUNTED.get(body["eventType"]):
+        telemetry.measure(metric, 1, {})
+    elif body["eventType"] == "GitOpsSynced" and body["payload"]["driftResolved"]:
+        telemetry.measure(DRIFT, 1, {})
 
 
 def queues_of(body: Mapping[str, Any]) -> tuple[str, ...]:
@@ -65,8 +98,11 @@ def queues_of(body: Mapping[str, Any]) -> tuple[str, ...]:
     return ROUTES.get(body["eventType"], ())
 
 
-def to_message(body: Mapping[str, Any]) -> Message:
-    """An outbox document's body as the message it becomes: the envelope, and properties to filter by."""
+def to_message(body: Mapping[str, Any], traceparent: str | None = None) -> Message:
+    """An outbox document's body as the message it becomes: the envelope, and properties to filter by.
+
+    `traceparent` names the span that sends it; the default is the one that decided on it.
+    """
     envelope = {name: value for name, value in body.items() if name not in _ROUTING and value is not None}
     properties = {
         "cs-event-type": body["eventType"],
@@ -79,6 +115,8 @@ def to_message(body: Mapping[str, Any]) -> Message:
     }
     if body.get("causationId"):
         properties["cs-causation-id"] = body["causationId"]
+    if sent_by := traceparent or body.get("traceparent"):
+        properties["traceparent"] = sent_by
     due = body.get("notBefore")
     return Message(
         message_id=body["eventId"],

@@ -17,6 +17,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
 import azure.functions as func
@@ -27,6 +28,7 @@ from shared.domain.kernel.errors import Conflict, DeliveryError, Permanent, Tran
 from shared.domain.kernel.events import Envelope, Event
 from shared.domain.kernel.ids import Root
 from shared.names import PARKED_EVENT, SERVICE_BUS
+from shared.ports.telemetry import MESSAGE_DURATION, MESSAGES_PARKED, Span, Telemetry
 from shared.services.once import AlreadyDone, Inbox
 from shared.services.trace import CURRENT, Trace
 from shared.services.unit import Unit
@@ -79,7 +81,9 @@ class Consumer:
         """Declare the queue's function, with sessions, so that one stream's events stay in order."""
 
         async def entry(message: func.ServiceBusMessage) -> None:
-            await self.receive(message.get_body(), get_app(), message.message_id, message.session_id)
+            sent_by = (message.application_properties or {}).get("traceparent")
+            body, app = message.get_body(), get_app()
+            await self.receive(body, app, message.message_id, message.session_id, sent_by)
 
         entry.__name__ = f"{self.queue}_worker"
         trigger = app.service_bus_queue_trigger(
@@ -88,13 +92,50 @@ class Consumer:
         app.function_name(entry.__name__)(trigger(entry))
 
     async def receive(
-        self, body: bytes, app: "App", message_id: str, session: str | None = None
+        self,
+        body: bytes,
+        app: "App",
+        message_id: str,
+        session: str | None = None,
+        sent_by: str | None = None,
     ) -> Settlement:
-        """Handle one message. Returns how it was settled, or raises to have it delivered again."""
+        """Handle one message. Returns how it was settled, or raises to have it delivered again.
+
+        `sent_by` is the traceparent among the message's properties.
+        """
+        started = perf_counter()
+        delivery = _Delivery(message_id, session, sent_by)
         envelope = read_envelope(body)
+        settled: Settlement = "retry"
+        with self._span(app.telemetry, envelope, delivery) as span:
+            try:
+                settled = await self._settle(envelope, app, delivery, span)
+                return settled
+            finally:
+                labels = {"queue": self.queue, "settlement": settled}
+                app.telemetry.measure(MESSAGE_DURATION, perf_counter() - started, labels)
+
+    def _span(self, telemetry: Telemetry, envelope: Envelope, delivery: "_Delivery") -> Span:
+        """The handling of one message, below the span that sent it, however much later that is."""
+        told = {
+            "messaging.destination.name": self.queue,
+            "messaging.message.id": delivery.message_id,
+            "slipway.event": envelope.event_type,
+            "slipway.tenant": envelope.tenant,
+        }
+        name = f"process {self.queue} {envelope.event_type}"
+        trace_id = envelope.trace_id.removeprefix("trace-")
+        return telemetry.begin(name, "consumer", told, trace_id=trace_id, parent=delivery.sent_by)
+
+    async def _settle(self, envelope: Envelope, app: "App", delivery: "_Delivery", span: Span) -> Settlement:
         actor = system_actor(envelope.tenant, self.queue)
         once = Inbox(self.queue, envelope.event_id)
-        trace = Trace(envelope.trace_id.removeprefix("trace-"), envelope.correlation_id, envelope.event_id)
+        trace = Trace(
+            envelope.trace_id.removeprefix("trace-"),
+            envelope.correlation_id,
+            envelope.event_id,
+            span.traceparent or delivery.sent_by,
+        )
         token = CURRENT.set(trace)
         facts = {
             "function": f"{self.queue}_worker",
@@ -110,12 +151,14 @@ class Consumer:
         except AlreadyDone:
             log.debug("message was handled before", extra=with_fields(**facts))
         except DeliveryError as error:
+            span.fail(error.code)
             if settlement_of(error) == "retry":
                 log.warning(
                     "message will be retried: %s", error.message, extra=with_fields(**facts, code=error.code)
                 )
                 raise
-            await self._park(app, actor, _Parking(envelope, message_id, session, error))
+            await self._park(app, actor, _Parking(envelope, delivery, error))
+            app.telemetry.measure(MESSAGES_PARKED, 1, {"queue": self.queue, "code": error.code})
             return "park"
         except Exception:
             log.exception("message failed", extra=with_fields(**facts))
@@ -133,7 +176,7 @@ class Consumer:
         async def turn(unit: Unit) -> None:
             payload = {
                 "queue": self.queue,
-                "session": parking.session,
+                "session": parking.delivery.session,
                 "code": error.code,
                 "reason": error.message,
                 "envelope": write_envelope(parking.envelope),
@@ -141,7 +184,7 @@ class Consumer:
             unit.emit(Event(PARKED_EVENT, payload))
 
         # By the message, not the event: what was redriven comes as a new message and may be parked again.
-        once = Inbox("parked", parking.message_id)
+        once = Inbox("parked", parking.delivery.message_id)
         try:
             await app.units.run(actor, Root("parked", self.queue), turn, once)
         except AlreadyDone:
@@ -153,10 +196,16 @@ class NoHandler(Permanent):
 
 
 @dataclass(frozen=True, slots=True)
-class _Parking:
-    envelope: Envelope
+class _Delivery:
     message_id: str
     session: str | None
+    sent_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Parking:
+    envelope: Envelope
+    delivery: _Delivery
     error: DeliveryError
 
 

@@ -7,6 +7,10 @@ deployments = Consumer(DEPLOYMENTS)
 
 
 @deployments.on("DeploymentRequested")
-@deployments.on("DeploymentRequestedAgain")
 async def commit_desired_state(job: Job) -> None:
     await job.app.deployments.run(job.actor, job.payload)
+
+
+@deployments.on("DeploymentRequestedAgain")
+async def remind_of_deployment(job: Job) -> None:
+    await job.app.deployments.run(job.actor, job.payload, again=True)

@@ -8,4 +8,4 @@ gitops = Consumer(GITOPS)
 
 @gitops.on("ReconcileRequested")
 async def reconcile(job: Job) -> None:
-    await job.app.gitops.sync(job.actor, job.payload)
+    await job.app.gitops.sync(job.actor, job.payload, job.once)

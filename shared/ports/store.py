@@ -10,10 +10,15 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from shared.domain.kernel.errors import Conflict, Permanent
+from shared.domain.kernel.filters import Filter
 from shared.domain.kernel.ids import Root
 
 MAX_BATCH_OPERATIONS = 100
 MAX_BATCH_BYTES = 2 * 1024 * 1024
+MAX_SKIP = 10_000
+"""How deep a page may be reached by its number; deeper ones are reached by their position."""
+MAX_EXAMINED = 10_000
+"""Documents that one walk may look at for its residual."""
 
 type Body = dict[str, Any]
 
@@ -70,7 +75,10 @@ class Write:
 @dataclass(frozen=True, slots=True)
 class Index:
     """A query that is allowed: equality on `equal` fields of a kind, in the order of one `order` field,
-    then id."""
+    then id.
+
+    `equal` fields hold texts, whole numbers or booleans; every document of the kind has its `order` field.
+    """
 
     kind: str
     equal: tuple[str, ...]
@@ -81,7 +89,9 @@ class Index:
 class Query:
     """Documents of one kind in a tenant, by a declared index. Field names are top-level names of the body.
 
-    `after` is the (order value, id) of the last item of the page before.
+    `after` is the (order value, id) of the last item of the page before. `skip`, at most 10,000 and never
+    together with `after`, leaves out the first ones. `residual` is what a document has to satisfy besides,
+    and only a walk takes one; it looks at `examine` documents at most.
     """
 
     kind: str
@@ -90,6 +100,22 @@ class Query:
     descending: bool = False
     after: tuple[str | int, str] | None = None
     limit: int = 50
+    skip: int = 0
+    residual: Filter | None = None
+    examine: int = MAX_EXAMINED
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What a walk of one index found: at most `limit` matches after `skipped` ones.
+
+    `stopped_at` is the (order value, id) to walk on after, where the walk ended because it had examined as
+    much as it may; None where it found enough or came to the end.
+    """
+
+    documents: list[Document]
+    skipped: int
+    stopped_at: tuple[str | int, str] | None
 
 
 class Partition(Protocol):
@@ -113,6 +139,9 @@ class TenantStore(Protocol):
 
     async def query(self, query: Query) -> list[Document]:
         """One page, at most `limit`. A query that no declared Index serves raises Permanent, never scans."""
+
+    async def walk(self, query: Query) -> Walk:
+        """As `query`, and only the documents that satisfy its residual."""
 
 
 class Store(Protocol):

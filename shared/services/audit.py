@@ -42,6 +42,8 @@ class Audit:
         if AUDIT_HEAD not in found:
             raise NotFound("There is no such resource.")
         head = found[AUDIT_HEAD].body
+        if after > head["sequence"]:
+            return AuditTrail(str(root), (), head["sequence"], head["hash"], None)
         documents = await partition.scan("audit:", after=_entry(after), limit=limit)
         entries = tuple(document.body for document in documents)
         previous = found[_entry(after)].body["hash"] if after else GENESIS

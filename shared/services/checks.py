@@ -51,7 +51,8 @@ class Checks:
                 pull_request_id=request.id,
                 branch=request.source_branch,
                 sha=sha,
-                once=once,
+                # The same run however often it is asked for; the message is done with the last batch.
+                once=None,
             )
         except RuleBroken as refused:
             # A check that cannot start has to say so: left pending it would hold the merge for ever.
@@ -59,7 +60,7 @@ class Checks:
             await self.pull_requests.record_check(actor, request.id, sha, verdict, once)
             return
         started = Check(BUILD, CheckStatus.PENDING, detail=f"run {run.build_number}", run=run.id)
-        await self.pull_requests.record_check(actor, request.id, sha, started, None)
+        await self.pull_requests.record_check(actor, request.id, sha, started, once)
 
     async def record_build(self, actor: Actor, payload: Mapping[str, Any], once: Once) -> None:
         """Give the run's slot back and its verdict to the pull request that asked."""

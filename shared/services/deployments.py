@@ -42,9 +42,9 @@ class Deployments:
     manifests: ManifestFormat
     desired_states: DesiredStates
 
-    async def run(self, actor: Actor, payload: Mapping[str, object]) -> None:
+    async def run(self, actor: Actor, payload: Mapping[str, object], *, again: bool = False) -> None:
         """For DeploymentRequested: render, commit to git, ask for reconciliation. Every step is adopted by a
-        repeated message; a message of an earlier start changes nothing."""
+        repeated message; a message of an earlier start changes nothing. A reminder (`again`) asks anew."""
         deployment = await self.units.get(actor, Deployment, id_in(payload, "deploymentId", "dep"))
         release = await self.units.get(actor, Release, deployment.release)
         environment = await self.units.get(actor, Environment, deployment.environment)
@@ -60,7 +60,7 @@ class Deployments:
             promotion=deployment.promotion,
             key=f"{deployment.promotion}-{deployment.token}",
         )
-        await self._hand_over(actor, deployment, release, content_hash(content), revision)
+        await self._hand_over(actor, deployment, release, (content_hash(content), revision), again=again)
 
     async def get(self, actor: Actor, deployment_id: str) -> Deployment:
         return await self.units.get(actor, Deployment, deployment_id)
@@ -117,15 +117,28 @@ class Deployments:
         return await self.units.run(actor, Deployment.__record__.root_of(deployment.id), turn)
 
     async def _hand_over(
-        self, actor: Actor, deployment: Deployment, release: Release, hashed: str, revision: str
+        self,
+        actor: Actor,
+        deployment: Deployment,
+        release: Release,
+        written: tuple[str, str],
+        *,
+        again: bool,
     ) -> None:
-        """Git has it: record which commit, and ask for reconciliation in the same batch."""
+        """Git has it (content hash, commit): record that, and ask for reconciliation in the same batch."""
+        hashed, revision = written
 
         async def turn(unit: Unit) -> None:
             found = await self.lanes.in_hand(unit, deployment)
-            if found is None or found[0].gitops_commit is not None:
+            if found is None:
                 return
             mine, promotion, environment = found
+            ask = reconcile(environment.name, release.component, deployment=mine.id, token=mine.token)
+            if mine.gitops_commit is not None:
+                # Whoever was to reconcile may have died of it three times, and the message with them.
+                unit.emit(*[ask] if again else [])
+                return
+            unit.emit(ask)
             manifest = await unit.get(Manifest, manifest_id(environment.id, hashed))
             unit.apply(commit(manifest, revision, unit.now))
             state = await unit.find(SyncState, sync_state_id(environment.id, release.component))
@@ -133,6 +146,5 @@ class Deployments:
             unit.apply(desire(state, revision, hashed, unit.now))
             unit.apply(lifecycle.desired(mine, revision, unit.now))
             unit.put(step_to(promotion, PromotionStep.PROMOTING, unit.now))
-            unit.emit(reconcile(environment.name, release.component, deployment=mine.id, token=mine.token))
 
         await self.units.run(actor, Deployment.__record__.root_of(deployment.id), turn)

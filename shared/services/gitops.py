@@ -78,12 +78,13 @@ class GitOps:
             unit.emit(reconcile(where.name, state.component))
         return (*asked, *states)
 
-    async def sync(self, actor: Actor, payload: Mapping[str, object]) -> None:
+    async def sync(self, actor: Actor, payload: Mapping[str, object], once: Once | None = None) -> None:
         """For ReconcileRequested: bring one component to what git wants, for a deployment or on its own."""
         if "deploymentId" in payload:
             await self.rollouts.carry_out(actor, id_in(payload, "deploymentId", "dep"))
             return
         environment = await self.environments.get(actor, str(payload.get("environment")))
+        await self.units.replay(actor, Environment.__record__.root_of(environment.id), once)
         component = id_in(payload, "componentId", "comp")
         state = await self.units.get(actor, SyncState, sync_state_id(environment.id, component))
         desired = await self.desired_states.read(actor, state.path)
@@ -92,26 +93,35 @@ class GitOps:
             await require_promoted(self.units, actor, state, desired.content)
             live = await self.live_states.apply(state, desired.content)
         except Permanent as failure:
-            await self._degraded(actor, state, desired, failure.message)
+            await self._degraded(actor, state, desired, failure.message, once)
         else:
             drifted = before.revision != revision_of(desired.content) or before.health == "unhealthy"
-            await self._synced(actor, state, desired, live.url, drifted=drifted)
+            await self._synced(actor, state, desired, live.url, once, drifted=drifted)
 
     async def _synced(
-        self, actor: Actor, state: SyncState, desired: Desired, url: str | None, *, drifted: bool
+        self,
+        actor: Actor,
+        state: SyncState,
+        desired: Desired,
+        url: str | None,
+        once: Once | None,
+        *,
+        drifted: bool,
     ) -> None:
         async def turn(unit: Unit) -> None:
             syncing = await _syncing(unit, state.id, desired)
             unit.apply(settle(syncing, url, unit.now, drifted=drifted))
 
-        await self.units.run(actor, SyncState.__record__.root_of(state.id), turn)
+        await self.units.run(actor, SyncState.__record__.root_of(state.id), turn, once)
 
-    async def _degraded(self, actor: Actor, state: SyncState, desired: Desired, cause: str) -> None:
+    async def _degraded(
+        self, actor: Actor, state: SyncState, desired: Desired, cause: str, once: Once | None
+    ) -> None:
         async def turn(unit: Unit) -> None:
             syncing = await _syncing(unit, state.id, desired)
             unit.apply(degrade(syncing, cause, unit.now))
 
-        await self.units.run(actor, SyncState.__record__.root_of(state.id), turn)
+        await self.units.run(actor, SyncState.__record__.root_of(state.id), turn, once)
 
 
 async def _syncing(unit: Unit, state_id: str, desired: Desired) -> SyncState:

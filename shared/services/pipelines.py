@@ -67,6 +67,8 @@ class Pipelines:
         branch = draft.branch or repository.default_branch
         text = self.definitions.render(template(draft.module, draft.module_type, draft.target_feed))
         sha, is_new_commit = await self._commit(repository, branch, draft.module, text)
+        # Before the answer is kept, and also where the text was there: a try that died may have put it there.
+        await self.branches.record_move(actor, repository, branch, sha)
 
         async def turn(unit: Unit) -> PipelineDefinition:
             wanted = described(unit, repository, draft, text, branch=branch, commit_sha=sha)
@@ -77,10 +79,7 @@ class Pipelines:
             change = regenerated(existing, wanted, is_new_commit=is_new_commit)
             return existing if change is None else unit.apply(change)
 
-        pipeline = await self.units.run(actor, root, turn, once)
-        if is_new_commit:
-            await self.branches.record_move(actor, repository, branch, sha)
-        return pipeline
+        return await self.units.run(actor, root, turn, once)
 
     async def get(self, actor: Actor, pipeline: str) -> PipelineDefinition:
         return await self.units.get(actor, PipelineDefinition, pipeline)

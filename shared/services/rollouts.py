@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 
 from shared.domain.deployments import lifecycle
-from shared.domain.deployments.model import Deployment
+from shared.domain.deployments.model import Deployment, DeploymentStep
 from shared.domain.environments.lifecycle import arrive, take_over
 from shared.domain.environments.model import Arrival, Current, Environment, arrival_id, current_id
 from shared.domain.gitops.lifecycle import begin_sync, restore, settle
@@ -80,7 +80,7 @@ class Rollouts:
     async def _verify(self, actor: Actor, deployment: Deployment) -> None:
         async def turn(unit: Unit) -> None:
             found = await self.lanes.in_hand(unit, deployment)
-            if found is not None:
+            if found is not None and found[0].step is not DeploymentStep.HEALTH_GATING:
                 mine, promotion, _ = found
                 unit.apply(lifecycle.applied(mine, unit.now))
                 unit.put(promotions.step_to(promotion, PromotionStep.VERIFYING, unit.now))

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Trace:
     """`trace_id` is 32 hex digits (W3C), minted once when intent enters. `causation_id` is the causing
-    event."""
+    event. `traceparent` names the span that works now: ours where somebody watches, else the caller's."""
 
     trace_id: str
     correlation_id: str
     causation_id: str | None = None
+    traceparent: str | None = None
 
     @property
     def wire_id(self) -> str:

@@ -6,36 +6,51 @@ events to the outbox, an audit entry per change, and the once-marker. Losing a r
 
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
 from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.canonical import digest
 from shared.domain.kernel.change import Change
-from shared.domain.kernel.errors import AlreadyExists, Conflict, NotFound, StaleRevision
+from shared.domain.kernel.errors import (
+    AlreadyExists,
+    Conflict,
+    DeliveryError,
+    NotFound,
+    Permanent,
+    StaleRevision,
+)
 from shared.domain.kernel.events import Event
 from shared.domain.kernel.ids import Root
 from shared.domain.kernel.record import Entity
+from shared.names import INDEXES
 from shared.ports.clock import Clock
 from shared.ports.codec import Codec
 from shared.ports.ids import Ids
 from shared.ports.store import Document, Partition, Query, Store, StoreConflict, Write
+from shared.services.listing import read_page
 from shared.services.once import AlreadyDone, Once
 from shared.services.trace import current_trace
+from shared.services.views import Total, Views
 
 ATTEMPTS = 4
 OUTBOX_KEPT_FOR = timedelta(days=10)
 AUDIT_HEAD = "audit-head"
 GENESIS = "0" * 64
+_COUNTED = frozenset(index.kind for index in INDEXES)
 
 
 @dataclass(frozen=True, slots=True)
 class Page[T]:
-    """One page of a list. `next` is the (order value, id) to continue after, or None on the last page."""
+    """One page of a list. `next` is the (order value, id) to continue after, or None on the last page.
+
+    `total` counts the whole list; None where nobody counts it.
+    """
 
     items: tuple[T, ...]
     next: tuple[str | int, str] | None = None
+    total: Total | None = None
 
 
 class Unit:
@@ -134,6 +149,11 @@ class Unit:
         return saved
 
     def remove(self, entity: Entity) -> None:
+        """Delete an entity of a kind that no list counts: the change feed, which totals are projected from,
+        does not show deletions."""
+        if entity.__record__.kind in _COUNTED:
+            noun = entity.__record__.kind
+            raise Permanent(f"A {noun} is counted in lists, so it is never deleted; give it a final state.")
         name = entity.__record__.document(entity.id)
         seen = self._seen[name]
         if seen is None:
@@ -186,6 +206,7 @@ class Unit:
             "payload": {**event.payload, "actor": self.actor.subject},
             "session": event.session or str(self.root),
             "notBefore": event.not_before.isoformat() if event.not_before else None,
+            "traceparent": trace.traceparent,
         }
         return Write("create", f"outbox:{event_id}", "outbox", body, expires_at=self.now + OUTBOX_KEPT_FOR)
 
@@ -240,12 +261,13 @@ type Turn[R] = Callable[[Unit], Awaitable[R]]
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """Makes units of work, for one tenant at a time."""
+    """Makes units of work, for one tenant at a time. Its lists have totals where it is given `views`."""
 
     store: Store
     codec: Codec
     clock: Clock
     ids: Ids
+    views: Views | None = field(default=None, kw_only=True)
 
     async def run[R](self, actor: Actor, root: Root, turn: Turn[R], once: Once | None = None) -> R:
         """Run a turn and commit it. When another writer won the race the turn runs again on what is there
@@ -265,7 +287,13 @@ class Units:
                 once=once,
             )
             await unit.open()
-            result = await turn(unit)
+            try:
+                result = await turn(unit)
+            except DeliveryError:
+                # A twin in another process may have been answered since `open` looked: what says no here is
+                # its effect, and its answer is ours.
+                await self.replay(actor, root, once)
+                raise
             try:
                 await unit.commit(result)
             except StoreConflict as conflict:
@@ -299,12 +327,10 @@ class Units:
         return found
 
     async def list[T: Entity](self, actor: Actor, kind: type[T], query: Query) -> Page[T]:
-        """One query in the tenant, by a declared index."""
-        documents = await self.store.open(actor.tenant).query(replace(query, limit=query.limit + 1))
-        shown = documents[: query.limit]
-        items = tuple(self.codec.decode(kind, document.body) for document in shown)
-        more = len(documents) > query.limit
-        return Page(items, (shown[-1].body[query.order], shown[-1].id) if more else None)
+        """One query in the tenant, by a declared index, and one read for the total."""
+        found = await read_page(self.store.open(actor.tenant), self.views, actor.tenant, query)
+        items = tuple(self.codec.decode(kind, document.body) for document in found.documents)
+        return Page(items, found.next, found.total)
 
 
 __all__ = ["AlreadyDone", "AlreadyExists", "Page", "Turn", "Unit", "Units", "missing", "require_revision"]

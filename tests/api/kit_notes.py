@@ -10,30 +10,49 @@ from enum import StrEnum
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
+from urllib.parse import parse_qsl
 
 import azure.functions as func
 from pydantic import Field
 
 from functions.http.dialects import DELIVERY, DEVOPS, INTEGRATION, ORCHESTRATOR, RUNTIME
 from functions.http.endpoint import Call, Raw
-from functions.http.fields import Body, Name, PascalStatus, Query, View, WireId
+from functions.http.fields import (
+    Body,
+    Filtered,
+    Name,
+    OffsetQuery,
+    PageQuery,
+    PascalStatus,
+    Query,
+    Sorted,
+    View,
+    WireId,
+)
 from functions.http.serve import serve
 from functions.http.surface import Catalogue, Surface, endpoint_table
 from shared.adapters.codec import RecordCodec
+from shared.adapters.embedded.signer import HmacSigner
 from shared.adapters.embedded.store import SqliteStore
 from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.change import Change
 from shared.domain.kernel.errors import NotFound, Permanent, RuleBroken, Transient
+from shared.domain.kernel.filters import Field as Filterable
 from shared.domain.kernel.ids import Root, root_id, root_of
 from shared.domain.kernel.machine import Machine
 from shared.domain.kernel.policy import PUBLIC
 from shared.domain.kernel.record import Entity, RecordKind
+from shared.domain.limits.model import EVERY_TENANT, UNMETERED, Tariff
 from shared.ports import store
+from shared.ports.telemetry import OFF
 from shared.ports.tokens import TokenRefused
 from shared.services.keys import Keys
+from shared.services.limits import Limits
+from shared.services.listing import Listing, read_time
 from shared.services.once import Once
 from shared.services.trace import current_trace
 from shared.services.unit import Page, Unit, Units
+from shared.services.views import Views
 from shared.settings import Settings
 from tests.support.app import CountingIds, SteppingClock
 
@@ -234,6 +253,42 @@ for other_name, other in (
 ):
     small_surface(other_name, other)
 
+NOTE_INDEXES = (
+    store.Index("kit-note", (), "created_at"),
+    store.Index("kit-note", ("status",), "created_at"),
+    store.Index("kit-note", (), "title"),
+)
+NOTE_FIELDS = {
+    "createdAt": Filterable("created_at", read_time),
+    "title": Filterable("title"),
+    "status": Filterable("status"),
+    "remark": Filterable("remark"),
+}
+NOTE_LIST = Listing("kit-note", NOTE_FIELDS, "createdAt", NOTE_INDEXES)
+
+
+class CountedNotes(OffsetQuery):
+    note_status: NoteStatus | None = None
+
+
+class FilteredNotes(Filtered, Sorted, PageQuery):
+    pass
+
+
+async def list_counted(call: Call, query: CountedNotes) -> Page[Note]:
+    """List notes by offset."""
+    where = {} if query.note_status is None else {"status": str(query.note_status)}
+    return await service(call).list(call.actor, NOTE_LIST.query(query.asked(), where))
+
+
+async def list_filtered(call: Call, query: FilteredNotes) -> Page[Note]:
+    """List notes by page, sorted and filtered."""
+    return await service(call).list(call.actor, NOTE_LIST.query(query.asked()))
+
+
+for surface_name, handler in (("delivery", list_counted), ("orchestrator", list_filtered)):
+    CATALOGUE[surface_name].get("/notes", scope="notes.read", returns=NoteView, items="notes")(handler)
+
 TOKEN = "eyJhbGciOi.secret-token.of-ada"
 
 
@@ -259,10 +314,11 @@ class Kit:
 
     def __init__(self, folder: Path) -> None:
         self.clock = SteppingClock()
-        indexes = (store.Index("kit-note", (), "created_at"),)
-        self.store = SqliteStore(folder / "kit.db", indexes, self.clock)
+        self.store = SqliteStore(folder / "kit.db", NOTE_INDEXES, self.clock)
         self.tokens = FakeTokens()
-        self.notes = Notes(Units(self.store, RecordCodec(), self.clock, CountingIds()))
+        self.views = Views(self.store, NOTE_INDEXES, feed=self.store)
+        units = Units(self.store, RecordCodec(), self.clock, CountingIds(), views=self.views)
+        self.notes = Notes(units)
         self.app = cast(
             "App",
             SimpleNamespace(
@@ -271,7 +327,10 @@ class Kit:
                 tokens=self.tokens,
                 clock=self.clock,
                 notes=self.notes,
+                telemetry=OFF,
+                signer=HmacSigner(folder / "signing.key"),
                 keys=Keys(self.store, self.clock),
+                limits=Limits(self.store, self.clock, Tariff({EVERY_TENANT: UNMETERED})),
             ),
         )
 
@@ -292,7 +351,7 @@ class Kit:
             sent.setdefault("authorization", f"Bearer {token}")
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         bare, _, query = path.partition("?")
-        params = dict(pair.split("=", 1) for pair in query.split("&") if pair)
+        params = dict(parse_qsl(query, keep_blank_values=True))
         for endpoint in endpoint_table(catalogue):
             pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", endpoint.path)
             found = re.fullmatch(pattern, bare)

@@ -9,7 +9,6 @@ import pytest
 
 from functions.http.dialects import DEVOPS
 from functions.http.endpoint import Call
-from functions.http.fields import read_cursor, write_cursor
 from functions.http.serve import serve
 from functions.http.surface import Surface
 from shared.domain.kernel.policy import PUBLIC
@@ -172,21 +171,6 @@ async def test_pages_follow_their_cursor_to_the_end(kit: Kit) -> None:
 async def test_a_bad_query_is_400_with_every_parameter(kit: Kit) -> None:
     response = await kit.send("GET", "/notes?limit=0&cursor=%%%&sinceNumber=-1&colour=red")
     assert [row["field"] for row in told(response)["errors"]] == ["limit", "cursor", "sinceNumber"]
-
-
-@pytest.mark.parametrize("position", [("2026-06-11T09:00:00Z", "ab"), (12, "ab"), ("é", "x")])
-def test_a_cursor_reads_as_it_was_written(position: tuple[str | int, str]) -> None:
-    cursor = write_cursor(position)
-    assert read_cursor(cursor) == position
-    assert "=" not in cursor
-
-
-@pytest.mark.parametrize(
-    "cursor", ["", "x", "é", "bnVsbA", "W10", "W3RydWUsImEiXQ", "WzEuNSwiYSJd", "WzEsMl0"]
-)
-def test_anything_else_is_no_cursor(cursor: str) -> None:
-    with pytest.raises(ValueError, match="not a cursor"):
-        read_cursor(cursor)
 
 
 @pytest.mark.parametrize(

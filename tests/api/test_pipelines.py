@@ -64,6 +64,9 @@ async def caller(tmp_path: Path) -> AsyncIterator[Caller]:
         clock=platform.source.clock,
         pipelines=platform.pipelines,
         runs=platform.runs,
+        limits=kit.app.limits,
+        telemetry=kit.app.telemetry,
+        signer=kit.app.signer,
     )
     yield Caller(kit, platform, cast(Any, app))
     await kit.close()

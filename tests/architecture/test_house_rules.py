@@ -18,6 +18,7 @@ AMBIENT_ALLOWED = {
     "shared/services/trace.py": "trace ids, which no decision depends on",
     "functions/http/tracing.py": "span ids of the answer's traceparent",
     "shared/adapters/embedded/blobs.py": "the key that signs URLs",
+    "shared/adapters/embedded/signer.py": "the key that signs cursors",
     "shared/adapters/embedded/vault.py": "nonces of the encryption",
     "local/issuer.py": "token ids of the development issuer",
     "local/issuer_app.py": "client secrets and salts of the development issuer",

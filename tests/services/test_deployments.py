@@ -207,6 +207,18 @@ async def test_a_request_that_comes_twice_is_handed_over_once(world: Delivery) -
     assert len(await commits(world)) == 2  # the repository's first one, and ours
 
 
+async def test_a_reminder_asks_again_until_the_deployment_is_over(world: Delivery) -> None:
+    await world.a_plan(await world.a_build(await world.a_repository()), "dev")
+    request = await world.payload("DeploymentRequested")
+    await world.deployments.run(ANN, request)
+    await world.deployments.run(ANN, request, again=True)
+    assert (await world.events()).count("ReconcileRequested") == 2
+    await world.drain()
+    await world.deployments.run(ANN, request, again=True)
+    assert (await world.events()).count("ReconcileRequested") == 2
+    assert len(await commits(world)) == 2
+
+
 async def test_deployments_are_listed_by_environment_and_by_release(world: Delivery) -> None:
     plan = await world.a_plan(await world.a_build(await world.a_repository()), "dev")
     mine = await the_deployment(world, plan.promotion.id)

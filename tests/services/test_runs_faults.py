@@ -16,7 +16,7 @@ from shared.domain.pipelines.model import PipelineRun, RunStatus, StepStatus
 from shared.domain.pipelines.tree import steps_of
 from shared.ports.runner import Runner, Workspace
 from shared.ports.source_host import Place
-from shared.ports.store import Document, Partition, Query, Store, TenantStore, Write
+from shared.ports.store import Document, Partition, Query, Store, TenantStore, Walk, Write
 from shared.services.once import Inbox
 from shared.services.unit import AlreadyDone
 from tests.support.pipelines import BIN, WORKER, Platform, a_definition, a_platform, a_step
@@ -72,6 +72,9 @@ class DyingTenant:
 
     async def query(self, query: Query) -> list[Document]:
         return await self.inner.query(query)
+
+    async def walk(self, query: Query) -> Walk:
+        return await self.inner.walk(query)
 
 
 @dataclass

@@ -263,7 +263,7 @@ class TestCommits:
             await source.branches.record_update(update)
         assert (await source.events()).count("CommitCreated") == 45
         head = await source.host.head(place_of(repository), "feature/x")
-        assert await source.branches.record_move(ANN, repository, "feature/x", head) is None
+        await source.branches.record_move(ANN, repository, "feature/x", head)
         assert (await source.events()).count("CommitCreated") == 45
         page = await source.branches.commits(
             ANN, repository.id, Query("commit", {"repository": repository.id}, "recorded_at", True)

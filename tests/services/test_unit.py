@@ -102,6 +102,13 @@ async def test_a_lost_race_decides_again_on_what_is_there_now(units: Units) -> N
     assert trail.length == 3
 
 
+async def test_a_trail_shows_nothing_after_its_end(units: Units) -> None:
+    await units.run(ANN, ROOT, increment)
+    for after in (1, 2, 10**16):
+        trail = await Audit(units.store).trail(ANN, ROOT, after=after)
+        assert (trail.entries, trail.length, trail.verified, trail.next) == ((), 1, True, None)
+
+
 async def test_a_race_that_is_always_lost_ends_in_a_conflict(units: Units) -> None:
     async def always_interrupted(unit: Unit) -> Box:
         changed = await increment(unit)

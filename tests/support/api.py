@@ -99,12 +99,16 @@ class Api:
             documents = await self.app.feed.changes(self.checkpoint, 500)
             if documents:
                 self.checkpoint = documents[-1].sequence
-            await relay([{"kind": each.kind, "body": each.body} for each in documents], self.app.bus)
+            feed = [{"kind": each.kind, "body": each.body} for each in documents]
+            await relay(feed, self.app.bus, self.app.telemetry)
             moved = bool(documents)
             for consumer in CONSUMERS:
                 for received in await self.app.bus.receive(consumer.queue, limit=50):
                     message = received.message
-                    await consumer.receive(message.body, self.app, message.message_id, message.session_id)
+                    sent_by = message.properties.get("traceparent")
+                    await consumer.receive(
+                        message.body, self.app, message.message_id, message.session_id, sent_by
+                    )
                     await self.app.bus.complete(received)
                     self.handled.append(received.message.subject)
                     moved = True
@@ -127,8 +131,9 @@ def find_endpoint(method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
     return endpoint, route
 
 
-def an_api(folder: Path, **replacements: Any) -> Api:
-    settings = Settings.load({}, data_dir=folder)
+def an_api(folder: Path, *, tiers: str = "*:unmetered", **replacements: Any) -> Api:
+    """Unmetered unless told, because a test asks more in a second than a caller may in a minute."""
+    settings = Settings.load({}, data_dir=folder, tiers=tiers)
     replacements = {"tokens": KnownTokens(), "clock": SteppingClock(), **replacements}
     return Api(build_app(settings, **replacements))
 

@@ -26,7 +26,7 @@ from shared.domain.releases.model import Release, Strategy
 from shared.domain.source.model import Repository
 from shared.names import INDEXES
 from shared.ports.source_host import FileChange, Place, Signature
-from shared.ports.store import Document, Partition, Query, Store, TenantStore, Write
+from shared.ports.store import Document, Partition, Query, Store, TenantStore, Walk, Write
 from shared.ports.target import Target
 from shared.services.branches import place_of
 from shared.services.deployments import Deployments
@@ -318,6 +318,9 @@ class DyingTenant:
 
     async def query(self, query: Query) -> list[Document]:
         return await self.inner.query(query)
+
+    async def walk(self, query: Query) -> Walk:
+        return await self.inner.walk(query)
 
 
 @dataclass

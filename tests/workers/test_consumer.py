@@ -23,6 +23,7 @@ from shared.domain.kernel.events import Event
 from shared.domain.kernel.ids import Root
 from shared.names import INDEXES, QUEUES, ROUTES
 from shared.ports.bus import Message
+from shared.ports.telemetry import OFF, Telemetry
 from shared.services.trace import current_trace
 from shared.services.unit import Unit, Units
 from tests.support.app import CountingIds, SteppingClock
@@ -36,6 +37,7 @@ class TinyApp:
 
     units: Units
     seen: list[str] = field(default_factory=list)
+    telemetry: Telemetry = OFF
 
 
 class Recording:

@@ -23,6 +23,11 @@ from shared.services.unit import Page
     returns=ManifestView,
     status=201,
     location="/deployment-manifests/{id}",
+    examples={
+        "tenantId": "connectsoft",
+        "releaseId": "rel-31200f4e9b2d4c55a0e6d1f38b9c2a10",
+        "environment": "staging",
+    },
 )
 async def render_manifest(call: Call, body: RenderManifest) -> Manifest:
     """Render a release's manifest for an environment, without committing it."""
@@ -35,7 +40,16 @@ async def get_manifest(call: Call, manifest_id: ManifestId) -> Manifest:
     return await call.app.deployments.manifest(call.actor, manifest_id)
 
 
-@devops.post("/gitops/reconcile", scope="devops.gitops.reconcile", returns=ReconcileView)
+@devops.post(
+    "/gitops/reconcile",
+    scope="devops.gitops.reconcile",
+    returns=ReconcileView,
+    examples={
+        "tenantId": "connectsoft",
+        "environment": "staging",
+        "moduleId": "module-reservations-api",
+    },
+)
 async def reconcile_environment(call: Call, body: Reconcile) -> tuple[SyncState, ...]:
     """Bring an environment, or one module in it, to what git wants."""
     return await call.app.gitops.reconcile(call.actor, body.environment, body.module_id, call.once)

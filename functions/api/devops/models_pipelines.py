@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from functions.http.fields import Body, Name, PascalStatus, Query, View, WireId
 from shared.domain.pipelines.definition import module_type_of
-from shared.domain.pipelines.model import ModuleType
+from shared.domain.pipelines.model import TIMED_OUT, ModuleType, RunStatus
 from shared.services.pipelines import PipelineDraft
 
 PipelineId = Annotated[str, WireId("pipe")]
@@ -35,7 +35,13 @@ def _or_none(value: object) -> object:
     return value or None
 
 
-RunWord = Annotated[PascalStatus, BeforeValidator(_run_word)]
+_RUN_STATES = dict.fromkeys(_RUN_WORDS.get(status, status.capitalize()) for status in (*RunStatus, TIMED_OUT))
+
+RunWord = Annotated[
+    PascalStatus,
+    BeforeValidator(_run_word),
+    WithJsonSchema({"type": "string", "enum": list(_RUN_STATES)}, mode="serialization"),
+]
 """`Started` until a worker takes it up, then `Running`, then how it ended."""
 StepWord = Annotated[PascalStatus, BeforeValidator(_step_word)]
 Text = Annotated[str | None, BeforeValidator(_or_none)]

@@ -9,8 +9,10 @@ from pydantic_core import PydanticCustomError
 
 from functions.api.devops.models_releases import (
     EnvironmentName,
+    NextStep,
     PromotionId,
     ReleaseId,
+    ReleaseWord,
     next_step,
     status_word,
 )
@@ -47,9 +49,9 @@ class PromotionView(View):
     from_environment: Annotated[str | None, Field(validation_alias="source_environment")]
     to_environment: Annotated[str, Field(validation_alias="environment_name")]
     strategy: str
-    status: str
+    status: ReleaseWord
     step: PascalStatus
-    next_step: str | None = None
+    next_step: NextStep | None = None
     gates: Annotated[tuple[VerdictView, ...], Field(validation_alias="verdicts")]
     required_approvals: int
     approvals_granted: int

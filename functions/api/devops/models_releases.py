@@ -4,7 +4,7 @@ has become of its promotion."""
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, WithJsonSchema, model_validator
 
 from functions.http.fields import Body, Name, PascalStatus, Query, Reference, View, WireId
 from shared.domain.approvals.model import Decision
@@ -38,6 +38,12 @@ _WORDS = {
 }
 
 
+ReleaseWord = Annotated[
+    str, WithJsonSchema({"type": "string", "enum": [*_WORDS.values(), "Superseded"]}, mode="serialization")
+]
+NextStep = Literal["AwaitApproval", "Promote"]
+
+
 def status_word(promotion: Promotion) -> str:
     """The release status that the contract calls this state of its promotion."""
     if promotion.status is PromotionStatus.PENDING and promotion.has_quorum:
@@ -47,7 +53,7 @@ def status_word(promotion: Promotion) -> str:
     return _WORDS[promotion.status]
 
 
-def next_step(promotion: Promotion) -> str | None:
+def next_step(promotion: Promotion) -> NextStep | None:
     """What the release waits for; None once its promotion has ended."""
     if promotion.status not in OPEN:
         return None
@@ -78,7 +84,7 @@ class PlanView(View):
 
     release_id: ReleaseId
     version: str
-    status: str
+    status: ReleaseWord
     required_approvals: int
     number: int
     promotion_id: PromotionId
@@ -144,8 +150,8 @@ class ReleaseSummaryView(View):
 class ReleaseView(ReleaseSummaryView):
     """A release and how far it is: of its latest open promotion, or else of its last one."""
 
-    status: str
-    next_step: str | None = None
+    status: ReleaseWord
+    next_step: NextStep | None = None
     promotion_id: PromotionId | None = None
     environment: str | None = None
     strategy: str | None = None
@@ -217,8 +223,8 @@ class VoteView(View):
     approval_id: ApprovalId
     promotion_id: PromotionId
     environment: str
-    status: str
-    next_step: str | None = None
+    status: Literal["Approved", "PendingApproval", "Rejected"]
+    next_step: NextStep | None = None
 
     @model_validator(mode="before")
     @classmethod

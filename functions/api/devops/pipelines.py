@@ -24,7 +24,7 @@ from shared.services.unit import Page
     location="/pipelines/{id}",
     examples={
         "tenantId": "connectsoft",
-        "repositoryId": "repo-7a1c0f4e9b2d4c55a0e6d1f38b9c2a10",
+        "repositoryId": "repo-7a1c",
         "moduleId": "module-reservations-api",
         "moduleType": "Microservice",
         "targetFeed": "connectsoft-internal",

@@ -17,7 +17,18 @@ from shared.services.unit import Page
 WRITE, READ = "devops.promotions.write", "devops.promotions.read"
 
 
-@devops.post("/promotions", scope=WRITE, returns=PromotionView, status=201, location="/promotions/{id}")
+@devops.post(
+    "/promotions",
+    scope=WRITE,
+    returns=PromotionView,
+    status=201,
+    location="/promotions/{id}",
+    examples={
+        "tenantId": "connectsoft",
+        "releaseId": "rel-31200f4e9b2d4c55a0e6d1f38b9c2a10",
+        "toEnvironment": "staging",
+    },
+)
 async def promote_release(call: Call, body: PromoteRelease) -> Promotion:
     """Promote a release into the next environment."""
     return await call.app.promotions.open_next(call.actor, body.release_id, body.to_environment, call.once)

@@ -18,7 +18,19 @@ WRITE, READ = "devops.pullrequests.write", "devops.pullrequests.read"
 
 
 @devops.post(
-    "/pull-requests", scope=WRITE, returns=PullRequestView, status=201, location="/pull-requests/{id}"
+    "/pull-requests",
+    scope=WRITE,
+    returns=PullRequestView,
+    status=201,
+    location="/pull-requests/{id}",
+    examples={
+        "tenantId": "connectsoft",
+        "repositoryId": "repo-7a1c",
+        "sourceBranch": "feature/reservation-cancellation",
+        "targetBranch": "main",
+        "title": "Add reservation cancellation",
+        "description": "Implements cancellation for module-reservations-api",
+    },
 )
 async def open_pull_request(call: Call, body: OpenPullRequest) -> PullRequest:
     """Open a pull request; its checks start by themselves."""

@@ -83,7 +83,12 @@ async def approve_release(call: Call, release_id: ReleaseId, body: ApproveReleas
     )
 
 
-@devops.post("/releases/{releaseId}/cancel", scope="devops.releases.cancel", returns=PromotionView)
+@devops.post(
+    "/releases/{releaseId}/cancel",
+    scope="devops.releases.cancel",
+    returns=PromotionView,
+    examples={"tenantId": "connectsoft", "reason": "Superseded by 1.4.1", "environment": "staging"},
+)
 async def cancel_release(call: Call, release_id: ReleaseId, body: CancelRelease) -> Promotion:
     """Cancel a release's promotion before it is deployed."""
     return await call.app.releases.cancel(call.actor, release_id, body.environment, body.reason, call.once)

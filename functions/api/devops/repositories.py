@@ -24,7 +24,22 @@ WRITE, READ = "devops.repositories.write", "devops.repositories.read"
 BUNDLES = ("application/zip", "application/gzip", "application/x-gzip", "application/x-tar+gzip")
 
 
-@devops.post("/repositories", scope=WRITE, returns=RepositoryView, status=201, location="/repositories/{id}")
+@devops.post(
+    "/repositories",
+    scope=WRITE,
+    returns=RepositoryView,
+    status=201,
+    location="/repositories/{id}",
+    examples={
+        "tenantId": "connectsoft",
+        "projectId": "proj-booking-saas",
+        "moduleId": "module-reservations-api",
+        "name": "reservations-api",
+        "provider": "AzureDevOps",
+        "defaultBranch": "main",
+        "visibility": "private",
+    },
+)
 async def provision_repository(call: Call, body: ProvisionRepository) -> Repository:
     """Provision a repository."""
     return await call.app.repositories.provision(call.actor, body.draft(), call.once)
@@ -44,7 +59,17 @@ async def list_repositories(call: Call, query: RepositoryQuery) -> Page[Reposito
     return await call.app.repositories.list(call.actor, wanted)
 
 
-@devops.post("/repositories/{repositoryId}/branches", scope=WRITE, returns=BranchView, status=201)
+@devops.post(
+    "/repositories/{repositoryId}/branches",
+    scope=WRITE,
+    returns=BranchView,
+    status=201,
+    examples={
+        "tenantId": "connectsoft",
+        "name": "feature/reservation-cancellation",
+        "fromBranch": "main",
+    },
+)
 async def create_branch(call: Call, repository_id: RepositoryId, body: CreateBranch) -> Branch:
     """Create a branch."""
     return await call.app.branches.create(call.actor, repository_id, body.name, body.from_branch, call.once)
@@ -58,7 +83,19 @@ async def list_branches(call: Call, repository_id: RepositoryId, query: Query) -
     return await call.app.branches.list(call.actor, repository_id, wanted)
 
 
-@devops.post("/repositories/{repositoryId}/commits", scope=WRITE, returns=CommitView, status=201)
+@devops.post(
+    "/repositories/{repositoryId}/commits",
+    scope=WRITE,
+    returns=CommitView,
+    status=201,
+    examples={
+        "tenantId": "connectsoft",
+        "branch": "feature/reservation-cancellation",
+        "message": "feat: add reservation cancellation endpoint",
+        "artifactId": "art-reservations-api-3c",
+        "changes": [{"path": "src/Controllers/ReservationsController.cs", "operation": "modify"}],
+    },
+)
 async def author_commit(call: Call, repository_id: RepositoryId, body: AuthorCommit) -> Commit:
     """Author a commit on an unprotected branch."""
     return await call.app.commits.author(call.actor, repository_id, body.draft(), call.once)
@@ -79,6 +116,7 @@ async def list_commits(call: Call, repository_id: RepositoryId, query: CommitQue
     scope="devops.artifacts.write",
     returns=ArtifactView,
     status=201,
+    location="/artifacts/{id}",
     consumes=BUNDLES,
 )
 async def upload_artifact(call: Call, artifact_id: ArtifactName, body: bytes) -> Artifact:

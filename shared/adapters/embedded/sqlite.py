@@ -1,15 +1,17 @@
 """One SQLite file as one process opens it: durability, transactions, errors. Knows no document.
 
-There is one connection, used inline on the event loop. A read takes microseconds and a commit one fsync of
-the log: a thread would add its own hop to each, and need a lock besides. Nothing awaits within a
-transaction, so two turns on the loop can never mix their statements.
+SQLite is used inline on the event loop. A read takes microseconds and a commit one fsync of the log: a thread
+would add its own hop to each, and need a lock besides. Nothing awaits between the statements of one write, so
+two turns on the loop can never mix theirs.
 """
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,20 @@ def moment(value: int) -> datetime:
     return _EPOCH + value * _MICROSECOND
 
 
+@dataclass(slots=True)
+class _Group:
+    """Writes that share one commit, and so one fsync: those of a single pass of the event loop. `keys` are
+    what they touch; whoever waits is told what kept the group from being committed, if anything did."""
+
+    keys: set[Hashable] = field(default_factory=set)
+    waiting: list[asyncio.Future[Exception | None]] = field(default_factory=list)
+
+
+_holders: "dict[Path, Database]" = {}
+"""Who has an open group, by file. Two of one process must not wait for each other's lock: what would free it
+runs on the same loop."""
+
+
 class Database:
     """Opens (and makes) the file and its folder, and runs `schema`, which must be repeatable.
 
@@ -64,6 +80,8 @@ class Database:
 
     def __init__(self, path: Path, schema: str, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
         self.path = path
+        self._file = path.absolute()
+        self._group: _Group | None = None
         self.committed = asyncio.Event()
         """Set by every commit of this process; whoever waits for one clears it."""
         try:
@@ -84,16 +102,45 @@ class Database:
 
     def rows(self, sql: str, values: Sequence[Value] = ()) -> list[tuple[Any, ...]]:
         """Everything that one SELECT gives."""
+        return self._fetched(self._connection, sql, values)
+
+    def durable_rows(self, sql: str, values: Sequence[Value] = ()) -> list[tuple[Any, ...]]:
+        """The same, of what is committed: without what an open group has written and may yet lose."""
+        return self._fetched(self._reader, sql, values)
+
+    async def write[R](self, key: Hashable, work: Callable[[Run], R]) -> R:
+        """Run `work`, all or nothing, and return what it gave once that is committed.
+
+        The writes of one pass of the event loop are committed together: a busy server pays one fsync for all
+        of them. `key` names what is touched, for `quiet`.
+        """
+        group = self._group or self._open_group()
         try:
-            return self._connection.execute(sql, values).fetchall()
+            self._connection.execute("SAVEPOINT work")
+            result = work(self._connection.execute)
+            self._connection.execute("RELEASE work")
         except sqlite3.DatabaseError as error:
+            self._undo(error)
             raise self._ours(error) from error
+        except BaseException as error:
+            self._undo(error)
+            raise
+        group.keys.add(key)
+        if (failure := await self._settled(group)) is not None:
+            raise failure
+        return result
+
+    async def quiet(self, key: Hashable) -> None:
+        """Return when nothing about `key` waits to be committed: what is read next, without an await between,
+        is there to stay."""
+        while (group := self._group) is not None and key in group.keys:
+            await self._settled(group)
 
     @contextmanager
     def transaction(self) -> Iterator[Run]:
         """All or nothing, alone among writers from the start, so that what is read inside cannot go stale."""
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._begin()
             yield self._connection.execute
             self._connection.execute("COMMIT")
             self.committed.set()
@@ -115,7 +162,78 @@ class Database:
             raise self._ours(error) from error
 
     def close(self) -> None:
+        self._settle()
         self._connection.close()
+        if "_reader" in self.__dict__:
+            self._reader.close()
+
+    @cached_property
+    def _reader(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY_TIMEOUT, autocommit=True, check_same_thread=False, cached_statements=512
+        )
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA cache_size = -32768")
+        return connection
+
+    def _fetched(
+        self, connection: sqlite3.Connection, sql: str, values: Sequence[Value]
+    ) -> list[tuple[Any, ...]]:
+        try:
+            return connection.execute(sql, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise self._ours(error) from error
+
+    def _begin(self) -> None:
+        if (holder := _holders.get(self._file)) is not None:
+            holder._settle()
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def _open_group(self) -> _Group:
+        try:
+            self._begin()
+        except sqlite3.DatabaseError as error:
+            raise self._ours(error) from error
+        self._group = _Group()
+        _holders[self._file] = self
+        asyncio.get_running_loop().call_soon(self._settle)
+        return self._group
+
+    def _undo(self, error: BaseException) -> None:
+        """Take back one piece of work. A full disk takes back the whole group, and then all hear it."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK TO work")
+            self._connection.execute("RELEASE work")
+        elif isinstance(error, sqlite3.DatabaseError):
+            self._end_group(self._ours(error))
+
+    def _settle(self) -> None:
+        """Commit the open group, if there is one."""
+        if self._group is None:
+            return
+        failure = None
+        try:
+            self._connection.execute("COMMIT")
+            self.committed.set()
+        except sqlite3.DatabaseError as error:
+            failure = self._ours(error)
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        self._end_group(failure)
+
+    def _end_group(self, failure: Exception | None) -> None:
+        group, self._group = self._group, None
+        _holders.pop(self._file, None)
+        for waiter in group.waiting if group is not None else ():
+            if not waiter.done():
+                waiter.set_result(failure)
+
+    async def _settled(self, group: _Group) -> Exception | None:
+        """How the group ended. A future for each who waits: cancelling one must not wake the others."""
+        waiter = asyncio.get_running_loop().create_future()
+        group.waiting.append(waiter)
+        failure: Exception | None = await waiter
+        return failure
 
     def _ours(self, error: sqlite3.DatabaseError) -> Exception:
         """What the disk or another process did is Transient; the rest are mistakes in our SQL and stay."""

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,19 @@ from pydantic_core import from_json, to_json
 
 from shared.adapters.embedded.sqlite import Database, Run, Value, advance, micros
 from shared.domain.kernel.errors import Permanent
+from shared.domain.kernel.filters import evaluate
 from shared.domain.kernel.ids import Root
 from shared.ports.clock import Clock
 from shared.ports.store import (
     MAX_BATCH_BYTES,
     MAX_BATCH_OPERATIONS,
+    MAX_SKIP,
     BatchTooLarge,
     Document,
     Index,
     Query,
     StoreConflict,
+    Walk,
     Write,
 )
 
@@ -41,6 +44,8 @@ CREATE UNIQUE INDEX IF NOT EXISTS documents_key ON documents (tenant, root, id);
 CREATE INDEX IF NOT EXISTS documents_expiry ON documents (expires_at) WHERE expires_at IS NOT NULL;
 """
 _SELECT = "SELECT sequence, tenant, root, id, kind, body FROM documents"
+_BODY = 5
+"""Its column in that."""
 _ALIVE = "(expires_at IS NULL OR expires_at > ?)"
 _SCAN = f"{_SELECT} WHERE tenant = ? AND root = ? AND id >= ? AND id < ? AND {_ALIVE} ORDER BY id LIMIT ?"
 _CHANGES = f"{_SELECT} WHERE sequence > ? AND {_ALIVE} ORDER BY sequence LIMIT ?"
@@ -60,6 +65,8 @@ DELETE FROM documents WHERE sequence IN
 _LAST = "\U0010ffff"
 """Sorts after every character that ids are made of."""
 _INDEX_PREFIX = "query:"
+_STRIDE = 200
+"""Documents that a walk takes at a time."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
@@ -86,7 +93,7 @@ class SqliteStore:
         self._database.check()
 
     async def changes(self, after: int, limit: int) -> list[Document]:
-        return _documents(self._database.rows(_CHANGES, (after, micros(self._clock.now()), limit)))
+        return _documents(self._database.durable_rows(_CHANGES, (after, micros(self._clock.now()), limit)))
 
     async def wait(self, timeout: float) -> None:
         """Return once this process has committed something since the last wait, or after `timeout` s."""
@@ -117,23 +124,55 @@ class SqliteTenant:
         return SqlitePartition(self.database, self.clock, self.tenant, str(root))
 
     async def query(self, query: Query) -> list[Document]:
+        if query.residual is not None:
+            raise Permanent(f"A query of {query.kind} has a residual; only a walk takes one.")
+        return _documents(self._rows(query))
+
+    async def walk(self, query: Query) -> Walk:
+        """Evaluates the residual here and not in SQL: one meaning of a filter, and as fast."""
+        documents: list[Document] = []
+        skipped = examined = 0
+        ahead = replace(query, skip=0)
+        while examined < query.examine:
+            ahead = replace(ahead, limit=min(_STRIDE, query.examine - examined))
+            rows = self._rows(ahead)
+            for row in rows:
+                if query.residual is not None and not evaluate(query.residual, from_json(row[_BODY])):
+                    continue
+                if skipped < query.skip:
+                    skipped += 1
+                    continue
+                documents.append(_document(row))
+                if len(documents) == query.limit:
+                    return Walk(documents, skipped, None)
+            if len(rows) < ahead.limit:
+                return Walk(documents, skipped, None)
+            examined += len(rows)
+            last = _document(rows[-1])
+            ahead = replace(ahead, after=(last.body[query.order], last.id))
+            await asyncio.sleep(0)  # a long walk must not keep other requests waiting
+        return Walk(documents, skipped, ahead.after)
+
+    def _rows(self, query: Query) -> list[tuple[Any, ...]]:
         index = self.indexes.get((query.kind, frozenset(query.where), query.order))
         if index is None:
             raise Permanent(_no_index(query, self.indexes.values()))
+        if query.skip > MAX_SKIP or (query.skip and query.after):
+            raise Permanent(f"A query skips {MAX_SKIP} at most, and nothing after a position.")
         same = (self.tenant, *(to_json(query.where[name]).decode() for name in index.equal))
         now = micros(self.clock.now())
         if query.after is None:
             sql = query_sql(index, "first", query.descending)
-            return _documents(self.database.rows(sql, (*same, now, query.limit)))
+            return self.database.durable_rows(sql, (*same, now, query.limit, query.skip))
         # Two exact ranges: the rest of the last item's equals, then what lies beyond them. Comparing the pair
         # at once would make SQLite walk the index from its start.
         value, last_id = query.after
         sql = query_sql(index, "equals", query.descending)
-        rows = self.database.rows(sql, (*same, value, last_id, now, query.limit))
+        rows = self.database.durable_rows(sql, (*same, value, last_id, now, query.limit))
         if len(rows) < query.limit:
             sql = query_sql(index, "beyond", query.descending)
-            rows += self.database.rows(sql, (*same, value, now, query.limit - len(rows)))
-        return _documents(rows)
+            rows += self.database.durable_rows(sql, (*same, value, now, query.limit - len(rows)))
+        return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +187,12 @@ class SqlitePartition:
     async def read(self, ids: Sequence[str]) -> dict[str, Document]:
         if not ids:
             return {}
+        await self.database.quiet(self._key)
         values: list[Value] = [self.tenant, self.root, *ids, micros(self.clock.now())]
         return {found.id: found for found in _documents(self.database.rows(_read_sql(len(ids)), values))}
 
     async def scan(self, prefix: str, *, after: str = "", limit: int = 100) -> list[Document]:
+        await self.database.quiet(self._key)
         first = max(prefix, after + "\0")
         values = (self.tenant, self.root, first, prefix + _LAST, micros(self.clock.now()), limit)
         return _documents(self.database.rows(_SCAN, values))
@@ -161,15 +202,22 @@ class SqlitePartition:
         if not writes:
             return {}
         now = micros(self.clock.now())
-        etags: dict[str, str] = {}
-        with self.database.transaction() as run:
+
+        def work(run: Run) -> dict[str, str]:
+            etags: dict[str, str] = {}
             first = advance(run, len(writes))
             for sequence, (write, body) in enumerate(zip(writes, bodies, strict=True), first):
                 if not self._write(run, write, body, sequence, now):
                     raise _lost(write)
                 if write.op != "delete":
                     etags[write.id] = str(sequence)
-        return etags
+            return etags
+
+        return await self.database.write(self._key, work)
+
+    @property
+    def _key(self) -> tuple[str, str]:
+        return self.tenant, self.root
 
     def _write(self, run: Run, write: Write, body: str, sequence: int, now: int) -> bool:
         """Whether the operation's condition held."""
@@ -196,7 +244,8 @@ def index_name(index: Index) -> str:
 
 
 def index_sql(index: Index) -> str:
-    columns = ["tenant", *map(_equal, index.equal), _position(index), "id"]
+    # The expiry stands last, so that what is skipped is skipped within the index, without its document.
+    columns = ["tenant", *map(_equal, index.equal), _position(index), "id", "expires_at"]
     return f'CREATE INDEX "{index_name(index)}" ON documents ({", ".join(columns)}) WHERE {_indexed(index)}'
 
 
@@ -205,7 +254,8 @@ def query_sql(index: Index, part: str, descending: bool) -> str:
     """One range of an index: the `first` page, the `equals` of an order value after an id, what is `beyond`.
 
     Takes the tenant, the index's equal values as JSON, the order value and the id where the part has them,
-    now and a limit. INDEXED BY makes SQLite refuse rather than choose another way.
+    now, a limit, and for the first page how many to skip. INDEXED BY makes SQLite refuse rather than choose
+    another way.
     """
     over, direction = ("<", "DESC") if descending else (">", "ASC")
     position = _position(index)
@@ -218,7 +268,7 @@ def query_sql(index: Index, part: str, descending: bool) -> str:
         terms += [f"{position} {over} ?"]
     return (
         f'{_SELECT} INDEXED BY "{index_name(index)}" WHERE {" AND ".join([*terms, _ALIVE])}'
-        f" ORDER BY {order} LIMIT ?"
+        f" ORDER BY {order} LIMIT ?{' OFFSET ?' if part == 'first' else ''}"
     )
 
 
@@ -255,10 +305,12 @@ def _make_indexes(run: Run, wanted: dict[str, str]) -> None:
 
 
 def _documents(rows: Iterable[tuple[Any, ...]]) -> list[Document]:
-    return [
-        Document(tenant, root, document_id, kind, from_json(body), str(sequence), sequence)
-        for sequence, tenant, root, document_id, kind, body in rows
-    ]
+    return [_document(row) for row in rows]
+
+
+def _document(row: tuple[Any, ...]) -> Document:
+    sequence, tenant, root, document_id, kind, body = row
+    return Document(tenant, root, document_id, kind, from_json(body), str(sequence), sequence)
 
 
 def _checked(writes: Sequence[Write]) -> list[str]:

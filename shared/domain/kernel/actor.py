@@ -22,6 +22,8 @@ class Actor:
     groups: tuple[str, ...] = ()
     on_behalf_of: str | None = None
     grants: frozenset[str] = frozenset()
+    tier: str | None = None
+    """Of request rates, where the token names one."""
 
     @property
     def principals(self) -> frozenset[str]:

@@ -80,8 +80,8 @@ def duplicate(promotion: Promotion, facts: Facts, at: datetime) -> Pass | Deny |
 
 def approvals(promotion: Promotion, facts: Facts, at: datetime) -> Pass | Deny | Wait:
     counted = counted_votes(promotion, facts)
-    if refused := [vote.approver for vote in counted if vote.decision is Vote.REJECTED]:
-        return Deny(f"Rejected by {', '.join(sorted(refused))}.")
+    if refused := [f"{vote.approver}: {vote.comment}" for vote in counted if vote.decision is Vote.REJECTED]:
+        return Deny(f"Rejected by {'; '.join(sorted(refused))}")
     missing = promotion.required_approvals - len(approvers(promotion, facts))
     if missing <= 0:
         return Pass()
@@ -130,8 +130,9 @@ class Evaluation:
 
     @property
     def reasons(self) -> str:
-        """Why it is not allowed, in the order of the gates."""
-        return " ".join(row.reason for row in self.verdicts if row.outcome is not Outcome.PASSED)
+        """Why it is not allowed, in the order of the gates: what denies it, or else what it waits for."""
+        decisive = Outcome.DENIED if self.result is Result.DENY else Outcome.WAITING
+        return " ".join(row.reason for row in self.verdicts if row.outcome is decisive)
 
 
 def evaluate(

@@ -1,0 +1,179 @@
+"""What an installation tells whoever watches it: spans of one trace, and measurements.
+
+Nothing here decides anything, and nothing a caller sent may be told: no body, no token, no error's words.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Protocol, Self
+
+type Kind = Literal["server", "producer", "consumer", "internal"]
+type Attributes = Mapping[str, str | int | bool]
+type Labels = Mapping[str, str]
+type Reading = tuple[float, Labels]
+
+
+class Span(Protocol):
+    """One piece of work. Open from `begin` to `end`; as a context manager it ends with its block."""
+
+    @property
+    def traceparent(self) -> str | None:
+        """Names this span (W3C) for what it causes elsewhere; None where nobody watches."""
+
+    def set(self, name: str, value: str | int | bool) -> None: ...
+
+    def fail(self, kind: str) -> None:
+        """It went wrong. `kind` is an error's code or type, never its message, which may quote a caller."""
+
+    def end(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """What leaves the block is told by its kind; only what is no rule's answer marks the span failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One measurement. `labels` are all it ever has: never one that grows with tenants, ids or names."""
+
+    name: str
+    instrument: Literal["counter", "histogram", "gauge"]
+    unit: str
+    labels: tuple[str, ...]
+    description: str
+    buckets: tuple[float, ...] = ()
+
+
+class Telemetry(Protocol):
+    def begin(
+        self,
+        name: str,
+        kind: Kind = "internal",
+        attributes: Attributes | None = None,
+        *,
+        trace_id: str | None = None,
+        parent: str | None = None,
+    ) -> Span:
+        """Open a span and make it the current one of this task.
+
+        Its parent is `parent`, a traceparent of the trace `trace_id`; or for internal ones the current span.
+        Without either it is the root of `trace_id` (32 hex digits), and without that nothing: a detail of no
+        known work would be a trace of its own.
+        """
+
+    def measure(self, metric: Metric, value: float, labels: Labels) -> None:
+        """Add to a counter, or record in a histogram."""
+
+    def watch(self, observe: Callable[[], Mapping[Metric, Iterable[Reading]]]) -> None:
+        """Read gauges when they are asked for, on another thread than the event loop's."""
+
+    def shutdown(self) -> None:
+        """Hand over what is still held, and stop. Blocks."""
+
+
+class _Nothing:
+    """The span of nobody: shared, so that it costs no allocation."""
+
+    __slots__ = ()
+    traceparent: None = None
+
+    def set(self, name: str, value: str | int | bool) -> None:
+        return
+
+    def fail(self, kind: str) -> None:
+        return
+
+    def end(self) -> None:
+        return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+
+class _Off:
+    """Nobody watches."""
+
+    __slots__ = ()
+
+    def begin(
+        self,
+        name: str,
+        kind: Kind = "internal",
+        attributes: Attributes | None = None,
+        *,
+        trace_id: str | None = None,
+        parent: str | None = None,
+    ) -> Span:
+        return NOTHING
+
+    def measure(self, metric: Metric, value: float, labels: Labels) -> None:
+        return
+
+    def watch(self, observe: Callable[[], Mapping[Metric, Iterable[Reading]]]) -> None:
+        return
+
+    def shutdown(self) -> None:
+        return
+
+
+NOTHING: Span = _Nothing()
+OFF: Telemetry = _Off()
+
+_FAST = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5)
+_CALL = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_WORK = (0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1200.0, 3600.0)
+
+REQUEST_DURATION = Metric(
+    "slipway.request.duration", "histogram", "s", ("function", "status"), "Requests answered", _CALL
+)
+REQUEST_ERRORS = Metric(
+    "slipway.request.errors", "counter", "{error}", ("function", "code"), "Requests refused or failed"
+)
+MESSAGE_DURATION = Metric(
+    "slipway.message.duration", "histogram", "s", ("queue", "settlement"), "Messages handled", _WORK
+)
+MESSAGES_PARKED = Metric(
+    "slipway.messages.parked", "counter", "{message}", ("queue", "code"), "Messages that a worker put aside"
+)
+STORE_DURATION = Metric(
+    "slipway.store.duration", "histogram", "s", ("operation",), "Operations on the store", _FAST
+)
+QUEUE_DEPTH = Metric(
+    "slipway.queue.depth", "gauge", "{message}", ("queue",), "Messages waiting, locked or scheduled"
+)
+QUEUE_AGE = Metric("slipway.queue.age", "gauge", "s", ("queue",), "Age of the oldest message that is due")
+DEAD_LETTERS = Metric("slipway.queue.dead", "gauge", "{message}", ("queue",), "Dead-lettered messages")
+COMMITS = Metric("devops.commits.total", "counter", "{commit}", (), "Commits recorded")
+DRIFT = Metric("devops.gitops.drift", "counter", "{drift}", (), "Drifts found and brought back")
+DEPLOYMENTS = Metric("devops.deployment.frequency", "counter", "{deployment}", (), "Releases that arrived")
+RUN_DURATION = Metric(
+    "devops.pipeline.run.duration",
+    "histogram",
+    "s",
+    ("module_type", "status"),
+    "Pipeline runs, from the first attempt to the end",
+    _WORK,
+)
+METRICS = (
+    REQUEST_DURATION,
+    REQUEST_ERRORS,
+    MESSAGE_DURATION,
+    MESSAGES_PARKED,
+    STORE_DURATION,
+    QUEUE_DEPTH,
+    QUEUE_AGE,
+    DEAD_LETTERS,
+    COMMITS,
+    DRIFT,
+    DEPLOYMENTS,
+    RUN_DURATION,
+)
