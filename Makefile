@@ -19,6 +19,9 @@ demo: setup ## the main job, end to end, on the embedded platform
 test: setup ## the tests
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
+fuzz: setup ## ask every operation for more, for longer
+	@SLIPWAY_FUZZ_EXAMPLES=200 $(BIN)/python -m pytest -q tests/api/test_fuzz.py
+
 run: setup ## serve until stopped
 	@$(BIN)/slipway serve
 
@@ -34,4 +37,4 @@ routes: setup ## one line per served route: surface, method, path, function, sco
 clean: ## remove what setup and runs have made
 	rm -rf $(VENV) .slipway build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo test run check routes clean
+.PHONY: help setup demo test fuzz run check routes clean

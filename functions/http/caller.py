@@ -1,7 +1,9 @@
 """Who calls: the bearer token's verified claims as an Actor of one tenant, and what it may do here."""
 
 import re
+from collections import OrderedDict
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from functions.http.binding import Bound
@@ -23,6 +25,10 @@ _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)
 _TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _KINDS = {kind.value: kind for kind in (ActorKind.HUMAN, ActorKind.AGENT, ActorKind.SERVICE)}
 _PLATFORM = "system:"
+_REMEMBERED = 10_000
+_actors: OrderedDict[int, tuple[Claims, Actor]] = OrderedDict()
+"""By the identity of claims: a verifier gives the same ones for as long as it remembers a token. They are
+kept beside their actor, so that their id cannot come to mean others."""
 
 
 async def authenticate(app: "App", endpoint: Endpoint, headers: Mapping[str, str]) -> Actor:
@@ -30,7 +36,15 @@ async def authenticate(app: "App", endpoint: Endpoint, headers: Mapping[str, str
     if endpoint.is_public:
         return ANONYMOUS
     claims = await app.tokens.verify(bearer_token(headers.get("authorization")))
-    return actor_from(claims, app.settings.tenant_claim)
+    known = _actors.get(id(claims))
+    if known is not None and known[0] is claims:
+        return known[1]
+    actor = actor_from(claims, app.settings.tenant_claim)
+    if isinstance(claims, MappingProxyType):  # which nobody can change; others may differ the next time
+        _actors[id(claims)] = claims, actor
+        if len(_actors) > _REMEMBERED:
+            _actors.popitem(last=False)
+    return actor
 
 
 def bearer_token(header: str | None) -> str:

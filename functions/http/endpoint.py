@@ -16,6 +16,7 @@ from typing import (
     get_origin,
     get_type_hints,
 )
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.alias_generators import to_snake
@@ -45,9 +46,13 @@ class Received:
     """What arrived, for the few handlers that need more than typed arguments. Header names are lower-case."""
 
     method: str
-    path: str
+    url: str
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.url).path
 
 
 @dataclass(frozen=True, slots=True)

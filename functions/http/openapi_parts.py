@@ -32,8 +32,8 @@ HEADERS: Node = {
     "WWW-Authenticate": _text("What to authenticate with, and what was wrong with the token (RFC 6750)."),
     "X-Request-Id": _text("The X-Request-Id of the request, or the id of its trace."),
     "X-RateLimit-Limit": _count("Requests a minute that this caller may make."),
-    "X-RateLimit-Remaining": _count("Requests it may make right now."),
-    "X-RateLimit-Reset": _count("When it may make all of them again, in seconds since 1970."),
+    "X-RateLimit-Remaining": _count("Requests left in this minute."),
+    "X-RateLimit-Reset": _count("When the minute ends, in seconds since 1970."),
     "Deprecation": _text("Since when the operation is deprecated (RFC 9745).", pattern="^@[0-9]+$"),
     "Sunset": _text("Until when the operation is served (RFC 8594)."),
 }

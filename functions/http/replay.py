@@ -82,14 +82,11 @@ def stored_answer(marker: dict[str, Any]) -> Answer:
 
 
 @contextmanager
-def only_one(once: HttpOnce | None) -> Iterator[None]:
+def only_one(once: HttpOnce) -> Iterator[None]:
     """Refuse a second request under the same key while the first is being served by this process.
 
     Across processes the store decides: both create the marker, and the loser replays the winner's answer.
     """
-    if once is None:
-        yield
-        return
     if once.document in _in_flight:
         raise KeyInProgress("A request with this Idempotency-Key is being served; ask again in a second.")
     _in_flight.add(once.document)
@@ -100,14 +97,12 @@ def only_one(once: HttpOnce | None) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def bound_key(
-    app: "App", actor: Actor, endpoint: Endpoint, once: HttpOnce | None
-) -> AsyncIterator[None]:
+async def bound_key(app: "App", actor: Actor, endpoint: Endpoint, once: HttpOnce) -> AsyncIterator[None]:
     """Bind the key before the effect where the body decides which root the effect is in; see services.keys.
 
     A refused request frees its key, so that the caller may mend it and send it again under the same one.
     """
-    if once is None or endpoint.params:
+    if endpoint.params:
         yield
         return
     binding = await app.keys.bind(actor.tenant, once)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import azure.functions as func
 
@@ -55,7 +54,7 @@ async def serve(endpoint: Endpoint, get_app: "Callable[[], App]", req: func.Http
     headers = dict(req.headers)
     trace = trace_from(headers.get("traceparent"))
     outer = CURRENT.set(trace)
-    received = Received(req.method, urlsplit(req.url).path, headers, req.get_body())
+    received = Received(req.method, req.url, headers, req.get_body())
     progress = _Progress()
     try:
         try:
@@ -121,9 +120,11 @@ async def _answer(
     def rendered(result: object) -> Answer:
         return render(endpoint, offer, route, bound.cursors, result)
 
-    once = None
-    if bound.key is not None and not endpoint.is_public:
-        once = replay.HttpOnce(endpoint, actor, received, bound, bound.key, rendered)
+    if bound.key is None or endpoint.is_public:
+        call = Call(actor, app, None, bound.if_match, trace, received)
+        answer = rendered(await endpoint.handler(call, *bound.path, **bound.arguments))
+        return unless_known(answer, headers.get("if-none-match")) if endpoint.method == "GET" else answer
+    once = replay.HttpOnce(endpoint, actor, received, bound, bound.key, rendered)
     with replay.only_one(once):
         call = Call(actor, app, once, bound.if_match, trace, received)
         try:
@@ -131,8 +132,7 @@ async def _answer(
                 result = await endpoint.handler(call, *bound.path, **bound.arguments)
         except AlreadyDone as done:
             return replay.stored_answer(done.marker)
-    answer = once.answer if once is not None and once.answer is not None else rendered(result)
-    return unless_known(answer, headers.get("if-none-match")) if endpoint.method == "GET" else answer
+    return once.answer or rendered(result)
 
 
 def _representation(endpoint: Endpoint, received: Received) -> Offer:

@@ -264,6 +264,19 @@ async def test_everything_missing_is_named_at_once(world: World, endpoint: Endpo
     assert {row["field"] for row in answer.body["errors"]} >= required
 
 
+@pytest.mark.parametrize("endpoint", [each for each in WITH_BODY if not each.raw_body], ids=named)
+async def test_a_value_of_the_wrong_type_is_named_and_nothing_is_written(
+    world: World, endpoint: Endpoint
+) -> None:
+    assert endpoint.body is not None
+    before = await sequence(world)
+    for name in [field.alias for field in endpoint.body.model_fields.values() if field.alias != "tenantId"]:
+        answer = await call(world, endpoint, world.ids, body={**body_of(endpoint, world.ids), name: {"a": 1}})
+        assert answer.status == 400, (name, answer.body)
+        assert any(str(row["field"]).startswith(str(name)) for row in answer.body["errors"])
+    assert await sequence(world) == before
+
+
 @pytest.mark.parametrize("endpoint", POSTS, ids=named)
 @pytest.mark.parametrize("key", ["", "x" * 256, "with\nbreak", "ünïcode"])
 async def test_a_key_that_is_no_key_is_400(world: World, endpoint: Endpoint, key: str) -> None:

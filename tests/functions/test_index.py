@@ -129,7 +129,10 @@ def test_slipway_serves_the_app_through_kill_and_restart_and_gives_dead_letters_
     with ServerProcess(tmp_path / "data") as server:
         server.restart()
         done = server.run("redrive", "runs")
-        assert (done.returncode, done.stdout) == (0, "0 dead-lettered messages of runs are queued again.\n")
+        assert (done.returncode, done.stdout) == (
+            0,
+            "0 dead-lettered and 0 parked messages of runs are queued again.\n",
+        )
         listed = server.run("routes")
         assert len(listed.stdout.splitlines()) == len(endpoint_table())
         assert server.terminate() == 0
