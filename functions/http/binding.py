@@ -55,6 +55,11 @@ def bind(
             problems.extend(_placed(query, cursors))
     if endpoint.method != "GET":
         if_match = _if_match(received.headers.get("if-match"), problems)
+        if if_match is not None and not endpoint.reads_if_match:
+            # Taken in silence, the caller would believe that somebody else's change could not slip in.
+            problems.append(
+                Problem("If-Match", "This operation decides on no revision; leave it out.", "not_used")
+            )
         key = _key(received.headers.get("idempotency-key"), problems)
     if endpoint.raw_body:
         arguments["body"] = received.body

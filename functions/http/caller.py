@@ -21,7 +21,7 @@ type Claims = Mapping[str, object]
 ANONYMOUS = Actor(subject="anonymous", kind=ActorKind.SERVICE, tenant="")
 """Whoever calls a public endpoint. Its tenant is no tenant's name, so it can open no store."""
 
-_BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)
+_BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]+=*)")
 _TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _KINDS = {kind.value: kind for kind in (ActorKind.HUMAN, ActorKind.AGENT, ActorKind.SERVICE)}
 _PLATFORM = "system:"

@@ -15,6 +15,7 @@ from shared.domain.environments.lifecycle import (
     enqueue,
     enter,
     first_lane,
+    follow,
     holds,
     leave,
     lock,
@@ -50,7 +51,10 @@ class EnvironmentState:
 
 @dataclass(frozen=True, slots=True)
 class Environments:
-    """The environments of a tenant: those of the policy table, stored from their first use on."""
+    """The environments of a tenant: those of the policy table as it is now, stored from their first use on.
+
+    What was requested under an earlier policy keeps the approvals it was requested with.
+    """
 
     units: Units
     ladder: Ladder
@@ -63,7 +67,11 @@ class Environments:
         """The environment of that name or stage: as stored, or as it will be on its first use."""
         rung = self.resolve(name)
         stored = await self.units.find(actor, Environment, environment_id(actor.tenant, rung.name))
-        return stored or declare(actor.tenant, rung, self.units.clock.now()).entity
+        now = self.units.clock.now()
+        if stored is None:
+            return declare(actor.tenant, rung, now).entity
+        changed = follow(stored, rung, now)
+        return stored if changed is None else changed.entity
 
     async def list(self, actor: Actor) -> tuple[EnvironmentState, ...]:
         """Every environment in the order of promotion, with what runs in it."""
@@ -95,10 +103,12 @@ class Environments:
 
     async def ensure(self, unit: Unit, name: str) -> Environment:
         """The stored environment of exactly that name, made on its first use."""
+        rung = self.resolve(name)
         stored = await unit.find(Environment, environment_id(unit.actor.tenant, name))
-        if stored is not None:
-            return stored
-        return unit.apply(declare(unit.actor.tenant, self.resolve(name), unit.now))
+        if stored is None:
+            return unit.apply(declare(unit.actor.tenant, rung, unit.now))
+        changed = follow(stored, rung, unit.now)
+        return stored if changed is None else unit.apply(changed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,12 @@ async def test_a_foreign_note_answers_as_an_unknown_one(kit: Kit) -> None:
     assert mine == other
 
 
+async def test_a_revision_that_nobody_would_look_at_is_refused(kit: Kit) -> None:
+    response = await kit.send("POST", "/notes", {"title": "hello"}, if_match='"1"')
+    assert response.status_code == 400
+    assert told(response)["errors"][0]["field"] == "If-Match"
+
+
 async def test_a_revision_is_asked_for_with_if_match(kit: Kit) -> None:
     path = f"/notes/{await a_note(kit)}/seal"
     stale = await kit.send("POST", path, {}, if_match='"7"')

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from shared.domain.approvals.model import Approval, ApprovalStatus
-from shared.domain.environments.model import environment_id
+from shared.domain.environments.lifecycle import Ladder
+from shared.domain.environments.model import Environment, environment_id
 from shared.domain.promotions.errors import EnvironmentSkipped, LastEnvironment, NotCancellable
 from shared.domain.promotions.model import DecisionRecord, PromotionStatus, Result, decision_id
 from shared.ports.store import Query
+from shared.services.environments import Environments
 from shared.services.once import AlreadyDone, Inbox
 from shared.services.unit import Unit
 from tests.support.releases import ANN, BOB, MANAGER, PAULA, TENANT, Delivery, a_delivery
@@ -195,6 +197,21 @@ async def test_environments_are_known_before_their_first_use(world: Delivery) ->
     await world.drain()
     (current,) = (await world.environments.list(ANN))[0].current
     assert (current.release, current.version) == (plan.release.id, "1.0.0")
+
+
+async def test_a_change_of_policy_holds_for_what_is_asked_from_then_on(world: Delivery) -> None:
+    build = await world.a_build(await world.a_repository())
+    before = await world.a_plan(build, "staging")
+    stricter = Environments(world.units, Ladder.of({"dev": 0, "test": 1, "staging": 3, "prod": 4}))
+    known = await stricter.get(ANN, "staging")
+    assert known.required_approvals == 3
+
+    async def turn(unit: Unit) -> Environment:
+        return await stricter.ensure(unit, "staging")
+
+    stored = await world.units.run(ANN, Environment.__record__.root_of(known.id), turn)
+    assert stored.required_approvals == (await stricter.get(ANN, "staging")).required_approvals == 3
+    assert (await world.promotion(before.promotion.id)).required_approvals == 1
 
 
 async def test_a_head_of_the_queue_that_has_to_wait_holds_up_the_rest(tmp_path: Path) -> None:

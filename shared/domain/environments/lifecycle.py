@@ -82,6 +82,22 @@ def declare(tenant: str, rung: Rung, at: datetime) -> Change[Environment]:
     return Change(environment, "environment.declared")
 
 
+def follow(environment: Environment, rung: Rung, at: datetime) -> Change[Environment] | None:
+    """The environment as the policy table has its rung now, or None where it is so already."""
+    wanted = replace(
+        environment,
+        stage=rung.stage,
+        order=rung.order,
+        required_approvals=rung.required_approvals,
+        human_required=rung.is_production,
+        is_production=rung.is_production,
+        previous=rung.previous,
+    )
+    if wanted == environment:
+        return None
+    return Change(replace(wanted, updated_at=at), "environment.updated")
+
+
 def first_lane(environment: Environment) -> Lane:
     return Lane(id=lane_id(environment.id), tenant=environment.tenant, environment=environment.id)
 
