@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.slipway-setup
+BENCH := .venv-bench
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN{FS=":.*## "}{printf "  make %-8s %s\n", $$1, $$2}'
@@ -12,6 +13,14 @@ setup: $(STAMP) ## install everything into .venv
 $(STAMP): requirements.txt requirements-dev.txt pyproject.toml .python-version
 	@sh local/setup.sh $(VENV)
 	@touch $@
+
+$(BENCH)/.slipway-setup: requirements.txt requirements-dev.txt bench/requirements.txt pyproject.toml .python-version
+	@sh local/setup.sh $(BENCH)
+	@$(BENCH)/bin/python -m pip install -q --disable-pip-version-check -r bench/requirements.txt
+	@touch $@
+
+bench: $(BENCH)/.slipway-setup ## measure against named peers, both in one run
+	@$(BENCH)/bin/python -m bench
 
 demo: setup ## the main job, end to end, on the embedded platform
 	@$(BIN)/slipway demo
@@ -35,6 +44,6 @@ routes: setup ## one line per served route: surface, method, path, function, sco
 	@$(BIN)/slipway routes
 
 clean: ## remove what setup and runs have made
-	rm -rf $(VENV) .slipway build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH) .slipway build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo test fuzz run check routes clean
+.PHONY: help setup bench demo test fuzz run check routes clean

@@ -1,0 +1,1 @@
+"""Benchmarks against named peers: equal work, one run, ratios. Nothing here is served or deployed."""

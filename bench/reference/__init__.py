@@ -1,0 +1,1 @@
+"""The peer: the same work as a reviewer of FastAPI and SQLAlchemy Core would write it."""
