@@ -17,11 +17,14 @@ from shared.domain.pipelines.lifecycle import Produced
 from shared.domain.pipelines.model import BuildArtifact, TestCounts
 from shared.ports.blobs import Blobs
 from shared.ports.reports import CountTests
+from shared.services.report_files import find
 
 MAX_REPORTS = 500
 MAX_REPORT_BYTES = 16 * 1024 * 1024
 _CHUNK = 1024 * 1024
-_LINE_RATE = re.compile(rb"<coverage\b[^>]*?\bline-rate=[\"']([0-9]*\.?[0-9]+)[\"']")
+# One element and one bounded number: a report of nothing but openings must not be searched from each of them.
+_COVERAGE = re.compile(rb"<coverage\b[^>]*")
+_LINE_RATE = re.compile(rb"\bline-rate=[\"']([0-9]{0,9}\.?[0-9]{1,20})[\"']")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +67,10 @@ class BuildOutputs:
 
     def _tests(self, folder: Path, patterns: Sequence[str]) -> tuple[TestCounts | None, list[str]]:
         """The sum of every report, or None where there is none."""
-        found = {path for pattern in patterns for path in folder.glob(pattern)}
+        found = find(folder, patterns)
         totals: list[TestCounts] = []
         notes: list[str] = []
-        for path in sorted(found)[:MAX_REPORTS]:
+        for path in found[:MAX_REPORTS]:
             name = path.relative_to(folder)
             inside = _inside(folder, path)
             if inside is None or inside.stat().st_size > MAX_REPORT_BYTES:
@@ -98,7 +101,8 @@ def _coverage(folder: Path, report: str | None) -> tuple[float | None, list[str]
     if path is None:
         return None, [f"There is no coverage report {report}."] if report else []
     with path.open("rb") as file:
-        found = _LINE_RATE.search(file.read(_CHUNK))
+        element = _COVERAGE.search(file.read(_CHUNK))
+    found = _LINE_RATE.search(element[0]) if element else None
     rate = float(found[1]) if found else None
     if rate is None or rate > 1:
         return None, [f"The coverage report {report} is not in Cobertura's format."]

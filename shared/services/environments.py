@@ -19,15 +19,18 @@ from shared.domain.environments.lifecycle import (
     holds,
     leave,
     lock,
+    vacate,
 )
 from shared.domain.environments.model import (
     Arrival,
     Current,
+    Entry,
     Environment,
     Lane,
     Rung,
     arrival_id,
     current_id,
+    entry_id,
     environment_id,
     lane_id,
 )
@@ -118,8 +121,16 @@ class Lanes:
     units: Units
     environments: Environments
 
-    async def load(self, unit: Unit, environment: str, promotion: str, deployment: str | None = None) -> None:
-        """Fetch what a turn on a promotion reads, in one operation."""
+    async def load(
+        self,
+        unit: Unit,
+        environment: str,
+        promotion: str,
+        *,
+        deployment: str | None = None,
+        release: str | None = None,
+    ) -> None:
+        """Fetch what a turn on a promotion reads, as far as it is known, in one operation."""
         wanted = [
             Environment.__record__.document(environment),
             Lane.__record__.document(lane_id(environment)),
@@ -127,6 +138,8 @@ class Lanes:
         ]
         if deployment is not None:
             wanted.append(Deployment.__record__.document(deployment))
+        if release is not None:
+            wanted.append(Entry.__record__.document(entry_id(environment, release)))
         await unit.load(*wanted)
 
     async def lane(self, unit: Unit, environment: Environment) -> Lane:
@@ -134,11 +147,14 @@ class Lanes:
 
     async def enter(self, unit: Unit, environment: Environment, promotion: Promotion) -> None:
         """A new promotion is under way."""
-        unit.put(enter(await self.lane(unit, environment), promotion.id, promotion.release))
+        entry = await unit.find(Entry, entry_id(environment.id, promotion.release))
+        entered = enter(entry, environment, promotion.release, promotion.id)
+        if entered != entry:
+            unit.put(entered)
 
-    async def leave(self, unit: Unit, environment: Environment, promotion: str) -> None:
+    async def leave(self, unit: Unit, environment: Environment, promotion: Promotion) -> None:
         """A promotion has ended; whoever is next is let in, in the same batch."""
-        unit.put(leave(await self.lane(unit, environment), promotion))
+        await self._clear(unit, environment, promotion)
         await self.advance(unit, environment)
 
     async def reconsider(self, unit: Unit, environment: Environment, promotion: Promotion) -> Promotion:
@@ -163,7 +179,8 @@ class Lanes:
         self, unit: Unit, deployment: Deployment
     ) -> tuple[Deployment, Promotion, Environment] | None:
         """The deployment as it is now, if it still holds its lane: None for late and repeated work."""
-        await self.load(unit, deployment.environment, deployment.promotion, deployment.id)
+        load = {"deployment": deployment.id, "release": deployment.release}
+        await self.load(unit, deployment.environment, deployment.promotion, **load)
         mine = await unit.get(Deployment, deployment.id)
         environment = await unit.get(Environment, deployment.environment)
         if is_over(mine) or not holds(await self.lane(unit, environment), mine.promotion, mine.token):
@@ -189,27 +206,33 @@ class Lanes:
             return promotion
         settled = unit.apply(change)
         unit.put(record_of(settled, evaluation, unit.now))
-        lane = await self.lane(unit, environment)
         if settled.status is PromotionStatus.APPROVED:
-            unit.put(enqueue(lane, settled.id))
+            unit.put(enqueue(await self.lane(unit, environment), settled.id))
         elif not settled.is_open:
-            unit.put(leave(lane, settled.id))
+            await self._clear(unit, environment, settled)
         return settled
+
+    async def _clear(self, unit: Unit, environment: Environment, promotion: Promotion) -> None:
+        """The promotion has ended: it is in nobody's way."""
+        lane = await self.lane(unit, environment)
+        if (left := leave(lane, promotion.id)) != lane:
+            unit.put(left)
+        entry = await unit.find(Entry, entry_id(environment.id, promotion.release))
+        if entry is not None and entry.promotion == promotion.id:
+            unit.put(vacate(entry, promotion.id))
 
     async def _facts(self, unit: Unit, environment: Environment, promotion: Promotion) -> Facts:
         # Of other roots only what cannot turn back is read: a release's end and an arrival are for good.
         release = await self.units.get(unit.actor, Release, promotion.release)
         before = environment.previous
         current = await unit.find(Current, current_id(environment.id, promotion.component))
-        lane = await self.lane(unit, environment)
+        entry = await unit.find(Entry, entry_id(environment.id, promotion.release))
         return Facts(
             release_status=release.status,
             release_digest=release.release_digest,
             arrived_before=before is None or await self.environments.arrived(unit.actor, release, before),
             current_release=current.release if current else None,
-            others_open=any(
-                entry.release == promotion.release and entry.promotion != promotion.id for entry in lane.open
-            ),
+            others_open=entry is not None and entry.promotion not in (None, promotion.id),
             human_required=environment.human_required,
             approvals=await self.approvals(unit, promotion),
         )

@@ -71,7 +71,8 @@ class Promotions:
         """The promotion of a hop, made where it is missing, and re-evaluated. Safe to repeat."""
 
         async def turn(unit: Unit) -> Promotion:
-            await self.lanes.load(unit, environment_id(actor.tenant, hop.environment), hop.promotion)
+            where = environment_id(actor.tenant, hop.environment)
+            await self.lanes.load(unit, where, hop.promotion, release=release.id)
             environment = await self.environments.ensure(unit, hop.environment)
             promotion = await unit.find(Promotion, hop.promotion)
             if promotion is None:
@@ -135,7 +136,7 @@ class Promotions:
         async def turn(unit: Unit) -> Promotion:
             promotion, environment = await self._load(unit, promotion_id)
             cancelled = unit.apply(lifecycle.cancel(promotion, actor, reason, unit.now))
-            await self.lanes.leave(unit, environment, promotion_id)
+            await self.lanes.leave(unit, environment, promotion)
             return cancelled
 
         return await self.units.run(actor, Promotion.__record__.root_of(promotion_id), turn, once)
@@ -160,7 +161,7 @@ class Promotions:
 
     async def _load(self, unit: Unit, promotion_id: str) -> tuple[Promotion, Environment]:
         promotion = await unit.get(Promotion, promotion_id)
-        await self.lanes.load(unit, promotion.environment, promotion_id)
+        await self.lanes.load(unit, promotion.environment, promotion_id, release=promotion.release)
         return promotion, await unit.get(Environment, promotion.environment)
 
     async def _next(self, actor: Actor, release: Release, to_environment: str | None) -> Rung:

@@ -110,7 +110,7 @@ class Rollouts:
             revision = mine.gitops_commit or ""
             unit.apply(promotions.complete(promotion, revision, release.images, live.url, unit.now))
             await _become_current(unit, environment, done, release)
-            await self.lanes.leave(unit, environment, promotion.id)
+            await self.lanes.leave(unit, environment, promotion)
 
         await self._run(actor, deployment, turn)
 
@@ -129,7 +129,7 @@ class Rollouts:
             unit.apply(restore(state, desired.revision, hashed, cause, url, at, runs=runs))
             unit.apply(lifecycle.fail(mine, at))
             unit.apply(promotions.fail(promotion, cause, at))
-            await self.lanes.leave(unit, environment, promotion.id)
+            await self.lanes.leave(unit, environment, promotion)
 
         await self._run(actor, deployment, turn)
 

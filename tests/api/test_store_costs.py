@@ -97,7 +97,7 @@ ALLOWED: Mapping[str, Allowed] = {
     ),
     "devops_promote_release": Allowed(
         reads=14,
-        batches=(KEY, ("component", 5), ("environment", 18)),
+        batches=(KEY, ("component", 5), ("environment", 19)),
         why="the hop in its component, its promotion in the environment, and it starts at once where it may",
     ),
     "devops_render_manifest": Allowed(reads=6, batches=(KEY, ("environment", 4))),

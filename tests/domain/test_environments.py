@@ -14,6 +14,7 @@ from shared.domain.environments.lifecycle import (
     leave,
     lock,
     stage_of,
+    vacate,
 )
 from shared.domain.environments.model import Lane
 from tests.support.promotions import LADDER, an_environment
@@ -91,14 +92,20 @@ def test_work_with_an_older_token_holds_nothing() -> None:
     assert holds(lane, "a", 2)
 
 
+def test_a_release_comes_in_by_one_promotion_at_a_time() -> None:
+    environment = an_environment()
+    first = enter(None, environment, "r1", "a")
+    assert enter(first, environment, "r1", "b").promotion == "a"
+    assert vacate(first, "b").promotion == "a"
+    assert enter(vacate(first, "a"), environment, "r1", "b").promotion == "b"
+
+
 def test_queueing_twice_keeps_the_place() -> None:
     assert enqueue(enqueue(enqueue(a_lane(), "a"), "b"), "a").queue == ("a", "b")
 
 
 def test_leaving_leaves_nothing_behind() -> None:
-    lane = enter(enter(a_lane(), "a", "r1"), "b", "r2")
-    lane = leave(enqueue(enqueue(lane, "a"), "b"), "a")
-    assert [entry.promotion for entry in lane.open] == ["b"]
+    lane = leave(enqueue(enqueue(a_lane(), "a"), "b"), "a")
     assert lane.queue == ("b",)
     assert leave(lock(lane, "b"), "a").lock == "b"
 

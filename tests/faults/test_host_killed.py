@@ -283,8 +283,9 @@ def assert_nothing_is_under_way(data_dir: Path) -> None:
     assert list((data_dir / "work").iterdir()) == [], "workspaces of runs"
     kept = Kept.of(data_dir)
     assert [slots["active"] for slots in kept.bodies("run-slots")] == [[]]
-    lanes = [(lane["open"], lane["queue"], lane["lock"]) for lane in kept.bodies("lane")]
-    assert lanes == [([], [], None)] * 3
+    lanes = [(lane["queue"], lane["lock"]) for lane in kept.bodies("lane")]
+    assert lanes == [([], None)] * 3
+    assert {entry["promotion"] for entry in kept.bodies("entry")} == {None}
 
 
 def assert_everything_happened_once(kept: Kept, told: Told) -> None:

@@ -245,7 +245,7 @@ async def outcome(world: Delivery, release: Release) -> tuple[object, ...]:
     state = await world.sync_state("dev", release)
     current = await world.current("dev", release)
     return (
-        (lane.lock, lane.queue, lane.open, lane.token),
+        (lane.lock, lane.queue, lane.token),
         (state.status, state.desired_revision == state.live_revision),
         await world.live("dev", release),
         current.version if current else None,

@@ -119,7 +119,7 @@ async def test_two_releases_race_for_one_environment_and_go_in_the_order_they_ca
         ]
         assert len(deploying) <= 1
     lane = await world.lane("dev")
-    assert (lane.lock, lane.queue, lane.open, lane.token) == (None, (), (), 2)
+    assert (lane.lock, lane.queue, lane.token) == (None, (), 2)
     assert await world.live("dev", plans[0].release) == plans[1].release.version
     assert (await world.promotion(plans[0].promotion.id)).superseded_by == plans[1].promotion.id
 

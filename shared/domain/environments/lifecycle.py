@@ -9,12 +9,13 @@ from shared.domain.environments.errors import LaneTaken, UnknownEnvironment
 from shared.domain.environments.model import (
     Arrival,
     Current,
+    Entry,
     Environment,
     Lane,
-    OpenPromotion,
     Rung,
     arrival_id,
     current_id,
+    entry_id,
     environment_id,
     lane_id,
 )
@@ -102,16 +103,28 @@ def first_lane(environment: Environment) -> Lane:
     return Lane(id=lane_id(environment.id), tenant=environment.tenant, environment=environment.id)
 
 
-def enter(lane: Lane, promotion: str, release: str) -> Lane:
-    """A promotion is under way."""
-    return replace(lane, open=(*lane.open, OpenPromotion(promotion, release)))
+def enter(entry: Entry | None, environment: Environment, release: str, promotion: str) -> Entry:
+    """A promotion is under way. Where another one of the release is, that one stays the one."""
+    if entry is None:
+        return Entry(
+            id=entry_id(environment.id, release),
+            tenant=environment.tenant,
+            environment=environment.id,
+            release=release,
+            promotion=promotion,
+        )
+    return entry if entry.promotion is not None else replace(entry, promotion=promotion)
+
+
+def vacate(entry: Entry, promotion: str) -> Entry:
+    """The promotion has ended; another one of the release may come."""
+    return replace(entry, promotion=None) if entry.promotion == promotion else entry
 
 
 def leave(lane: Lane, promotion: str) -> Lane:
-    """A promotion has ended, however: it no longer waits, queues or holds the lock."""
+    """A promotion has ended, however: it no longer queues or holds the lock."""
     return replace(
         lane,
-        open=tuple(entry for entry in lane.open if entry.promotion != promotion),
         queue=tuple(queued for queued in lane.queue if queued != promotion),
         lock=None if lane.lock == promotion else lane.lock,
     )

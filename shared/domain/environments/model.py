@@ -42,22 +42,30 @@ class Environment(Entity):
     revision: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class OpenPromotion:
-    promotion: str
-    release: str
+@record("entry", root="environment")
+class Entry(Entity):
+    """Which promotion brings one release into one environment at the moment: one at a time, or none.
 
-
-@record("lane", root="environment")
-class Lane(Entity):
-    """What is under way into one environment. `open` are the promotions that have not ended, `queue` the
-    approved ones in the order of their decisions, `lock` the one being deployed, and `token` counts the
-    starts: work that carries an older token is late and changes nothing."""
+    A document for each release, so that however many wait, nobody's turn grows with them.
+    """
 
     id: str
     tenant: str
     environment: str
-    open: tuple[OpenPromotion, ...] = ()
+    release: str
+    promotion: str | None
+    revision: int = 0
+
+
+@record("lane", root="environment")
+class Lane(Entity):
+    """The way into one environment. `queue` are the approved promotions in the order of their decisions,
+    `lock` the one being deployed, and `token` counts the starts: work that carries an older token is late and
+    changes nothing."""
+
+    id: str
+    tenant: str
+    environment: str
     queue: tuple[str, ...] = ()
     lock: str | None = None
     token: int = 0
@@ -102,6 +110,10 @@ class Arrival(Entity):
 
 def environment_id(tenant: str, name: str) -> str:
     return root_id("environment", tenant, name)
+
+
+def entry_id(environment: str, release: str) -> str:
+    return child_id(environment, "entry", release)
 
 
 def lane_id(environment: str) -> str:

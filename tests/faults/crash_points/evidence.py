@@ -207,9 +207,9 @@ class Remains:
             for body in self.bodies("promotion")
             if body["status"] in ("pending", "awaiting_approval", "approved", "deploying")
         ]
-        entries = [entry["promotion"] for lane in self.bodies("lane") for entry in lane["open"]]
+        entries = [body["promotion"] for body in self.bodies("entry") if body["promotion"] is not None]
         if sorted(entries) != sorted(open_promotions):
-            yield "the lanes are not of the promotions under way"
+            yield "the entries are not of the promotions under way"
 
     def _leftovers(self) -> Iterator[str]:
         for lane in self.bodies("lane"):
