@@ -1,6 +1,7 @@
 """The FunctionApp: registers surfaces, workers, relay and timers by role. No logic."""
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import azure.functions as func
 
@@ -10,16 +11,21 @@ from functions.http.logs import configure_logging
 from functions.http.surface import SURFACES
 from functions.relay import outbox, timers, views
 from functions.workers import CONSUMERS
-from shared.app import App, build_app
 from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.app import App
 
 settings = Settings.load()
 configure_logging(settings.log_level)
 
 
 @cache
-def composition() -> App:
-    """The one App of this process, made on first use: importing this file must stay cheap."""
+def composition() -> "App":
+    """The one App of this process, made on first use: a host indexes the functions before it calls one, and the
+    adapters take longest to import."""
+    from shared.app import build_app  # noqa: PLC0415
+
     return build_app(settings)
 
 

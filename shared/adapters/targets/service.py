@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import aiohttp
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -78,6 +77,8 @@ def free_port(preferred: int | None, taken: frozenset[int]) -> int:
 
 async def health_of(port: int, path: str, timeout: float = _ANSWER_WITHIN) -> str:
     """Ask the service. Empty when it answers 2xx, else what it did instead."""
+    import aiohttp  # noqa: PLC0415 - a tenth of a second that only what deploys a service has to pay
+
     limit = aiohttp.ClientTimeout(total=timeout)
     try:
         async with (
