@@ -22,8 +22,8 @@ configure_logging(settings.log_level)
 
 @cache
 def composition() -> "App":
-    """The one App of this process, made on first use: a host indexes the functions before it calls one, and the
-    adapters take longest to import."""
+    """The one App of this process, made on first use: a host indexes all functions before it calls one, and
+    the adapters take longest to import."""
     from shared.app import build_app  # noqa: PLC0415
 
     return build_app(settings)

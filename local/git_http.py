@@ -28,6 +28,7 @@ from dulwich.refs import Ref
 from dulwich.server import BackendRepo, DictBackend, PackHandler, ReceivePackHandler, UploadPackHandler
 
 from shared.adapters.hosts.embedded_git import EmbeddedGit
+from shared.adapters.hosts.git_pack import BadPack, weigh
 from shared.adapters.hosts.git_receive import Command, PushRefused, receive
 from shared.adapters.hosts.git_repository import Repository
 from shared.domain.kernel.errors import DeliveryError, Forbidden, NotFound, Transient
@@ -218,17 +219,31 @@ class _ReceivePack(ReceivePackHandler):
 
     def _apply_pack(self, refs: list[tuple[ObjectID, ObjectID, Ref]]) -> Iterator[tuple[bytes, bytes]]:
         if any(new != ZERO_SHA for _, new, _ in refs):
-            try:
-                self._repository.store.add_thin_pack(self.proto.read, getattr(self.proto, "recv", None))
-            except _BAD_PACK:
-                _log.info("a pushed pack could not be indexed", exc_info=True)
-                yield b"unpack", b"the pack is damaged: push again"
+            if problem := self._unpack():
+                yield b"unpack", problem.encode()
                 for _, _, ref in refs:
                     yield ref, b"unpacker error"
                 return
         yield b"unpack", b"ok"
         for old, new, ref in refs:
             yield ref, self._move(Command(ref, _sha(old), _sha(new)))
+
+    def _unpack(self) -> str | None:
+        """Take the pack in; why that cannot be, where it cannot."""
+        with _spool() as pack:
+            try:
+                while chunk := self.proto.recv(_CHUNK):
+                    pack.write(chunk)
+                pack.seek(0)
+                weigh(pack)
+                pack.seek(0)
+                self._repository.store.add_thin_pack(pack.read, pack.read)
+            except BadPack as bad:
+                return str(bad)
+            except _BAD_PACK:
+                _log.info("a pushed pack could not be indexed", exc_info=True)
+                return "the pack is damaged: push again"
+        return None
 
     def _move(self, command: Command) -> bytes:
         try:

@@ -96,6 +96,7 @@ def test_a_document_type_is_refused(report: bytes) -> None:
         b'<testsuite time="nan"><testcase/></testsuite>',
         b'<testsuite><testcase time="1e999"/></testsuite>',
         b'<testsuite tests="1" failures="2"/>',
+        b'<testsuite tests="9e300"/>',
         b"<testsuite>" * 101 + b"</testsuite>" * 101,
     ],
 )

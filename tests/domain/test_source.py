@@ -13,6 +13,7 @@ from shared.domain.source.errors import (
     ProviderUnavailable,
     PullRequestExists,
     RepositoryNotReady,
+    ReservedProject,
     SameBranch,
 )
 from shared.domain.source.lifecycle import (
@@ -116,6 +117,11 @@ class TestRepository:
         with pytest.raises(ProviderUnavailable, match=str(provider)):
             request_repository(a_repository(provider=provider))
 
+    @pytest.mark.parametrize("project", ["gitops", "GitOps"])
+    def test_the_project_of_desired_state_is_reserved_in_any_case(self, project: str) -> None:
+        with pytest.raises(ReservedProject, match="choose another name"):
+            request_repository(a_repository(project=project))
+
     def test_it_is_not_ready_before_it_is_provisioned(self) -> None:
         requested = request_repository(a_repository()).entity
         with pytest.raises(RepositoryNotReady):
@@ -170,6 +176,7 @@ class TestBranch:
                 "a\tb",
                 "a\x7f",
                 "x" * 245,
+                "é" * 123,
             ],
         ],
     )

@@ -15,6 +15,7 @@ _IGNORED_BY_HFS = dict.fromkeys(
 _GIT_SHORT_NAME = re.compile(r"git~\d+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MAX_COMPONENT = 255
+_MAX_REF = len(b"refs/heads/") + 244
 _MAX_PATH = 4096
 MAX_DEPTH = 200
 
@@ -73,6 +74,9 @@ def branch_ref(name: str) -> Ref | None:
         return None
     # `git branch` refuses these two although they are well-formed refs.
     if name == "HEAD" or name.startswith("-"):
+        return None
+    # A ref is a file: a longer one could be judged and journaled, and then not be written.
+    if len(ref) > _MAX_REF:
         return None
     return ref if check_ref_format(ref) else None
 

@@ -21,6 +21,7 @@ from shared.ports.source_host import HeadMoved, RefUpdate
 _HEADS = b"refs/heads/"
 _TAGS = b"refs/tags/"
 _MAX_TAGS_OF_TAGS = 10
+_MAX_TAG = len(_TAGS) + 244
 
 
 class PushRefused(RuleBroken):
@@ -53,7 +54,7 @@ def receive(
 def _branch(repository: Repository, command: Command, protected: AbstractSet[str], by: str) -> RefUpdate:
     branch = command.ref.removeprefix(_HEADS).decode("utf-8", "replace")
     if branch_ref(branch) != command.ref:
-        raise PushRefused("not a valid branch name")
+        raise PushRefused("not a valid branch name, or longer than 244 bytes")
     if branch in protected:
         raise PushRefused("protected branch: open a pull request")
     if command.new is None and branch == repository.default_branch:
@@ -70,8 +71,8 @@ def _branch(repository: Repository, command: Command, protected: AbstractSet[str
 
 
 def _tag(repository: Repository, command: Command) -> None:
-    if not check_ref_format(command.ref):
-        raise PushRefused("not a valid tag name")
+    if not check_ref_format(command.ref) or len(command.ref) > _MAX_TAG:
+        raise PushRefused("not a valid tag name, or longer than 244 bytes")
     if command.old is not None or command.new is None:
         raise PushRefused("tags never move once set: push another name")
     _verify(repository, _tagged(repository, command.new))

@@ -253,13 +253,16 @@ def write_out(repository: Repository, tree: ObjectID, folder: Path) -> None:
         if S_ISGITLINK(mode):
             target.mkdir()
         elif stat.S_ISLNK(mode):
-            links.append((target, sha))
+            to = repository.store.get_raw(sha)[1]
+            if not to or b"\0" in to:
+                raise Invalid(f"The link '{target.relative_to(folder)}' names no path; remove it.")
+            links.append((target, to))
         else:
             target.write_bytes(repository.store.get_raw(sha)[1])
             target.chmod(0o755 if mode & 0o100 else 0o644)
     # Links come last, so that no file is ever written through one.
-    for target, sha in links:
-        target.symlink_to(os.fsdecode(repository.store.get_raw(sha)[1]))
+    for target, to in links:
+        target.symlink_to(os.fsdecode(to))
     root = folder.resolve()
     escaping = [target for target, _ in links if not _inside(target, root)]
     if escaping:

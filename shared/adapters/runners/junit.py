@@ -9,6 +9,8 @@ from shared.domain.kernel.errors import Invalid
 
 _SUITES = ("testsuites", "testsuite")
 _DEPTH = 100
+_LARGEST = 10**9
+"""Of tests or seconds: more is no count, and readers of our JSON cannot hold it."""
 
 
 class BadReport(Invalid):
@@ -46,8 +48,10 @@ class _Element:
             value = float(text or 0)
         except ValueError:
             value = math.nan
-        if not math.isfinite(value):
-            raise BadReport(f"The test report has a <{self.tag}> whose `{name}` is not a number.")
+        if not math.isfinite(value) or value > _LARGEST:
+            raise BadReport(
+                f"The test report has a <{self.tag}> whose `{name}` is no number up to {_LARGEST}."
+            )
         return max(value, 0.0)
 
     @property

@@ -80,7 +80,9 @@ ARTIFACT_TRAILER = "Slipway-Artifact"
 REQUEST_TRAILER = "Slipway-Request"
 PULL_REQUEST_TRAILER = "Slipway-Pull-Request"
 
-_BRANCH_NAME = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\]{1,244}")
+_BRANCH_NAME = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\]+")
+_BRANCH_NAME_BYTES = 244
+"""A name is a file to git, and file systems count bytes: 255, less `.lock` and what the host adds."""
 
 
 def check_branch_name(name: str, field: str) -> None:
@@ -94,6 +96,9 @@ def check_branch_name(name: str, field: str) -> None:
         or name.startswith("-")
         or any(not part or part.startswith(".") or part.endswith((".", ".lock")) for part in parts)
     )
+    if len(name.encode("utf-8", "surrogatepass")) > _BRANCH_NAME_BYTES:
+        hint = f"Use at most {_BRANCH_NAME_BYTES} bytes; a letter with an accent takes two of them."
+        raise Invalid("The branch name is too long.", Problem(field, hint, "invalid_branch_name"))
     if bad:
         hint = "Use letters, digits, dots, dashes and single slashes, as in feature/cancel-reservation."
         raise Invalid("The branch name is not one git accepts.", Problem(field, hint, "invalid_branch_name"))
@@ -101,7 +106,8 @@ def check_branch_name(name: str, field: str) -> None:
 
 def request_repository(wanted: Repository) -> Change[Repository]:
     """Accept a repository to be made; making it on the host is the effect that follows."""
-    if wanted.project in RESERVED_PROJECTS and not wanted.is_managed:
+    # Where the disk ignores case, `GitOps` would be the very folder of `gitops`.
+    if wanted.project.casefold() in RESERVED_PROJECTS and not wanted.is_managed:
         raise ReservedProject(f"The project {wanted.project} is Slipway's own; choose another name.")
     if wanted.provider is not Provider.EMBEDDED:
         raise ProviderUnavailable(
