@@ -174,7 +174,7 @@ class Instance:
             return "The service is not running; deploy it again."
         reason = await health_of(self.port, spec.health)
         if not self.running():
-            return "The service ended; deploy it again."
+            return "The service is not running any more; deploy it again."
         return f"The service runs and is not healthy: {reason}." if reason else ""
 
     async def stop(self, grace: float) -> None:
