@@ -218,18 +218,18 @@ class _ReceivePack(ReceivePackHandler):
         return [capability for capability in super().capabilities() if capability != CAPABILITY_ATOMIC]
 
     def _apply_pack(self, refs: list[tuple[ObjectID, ObjectID, Ref]]) -> Iterator[tuple[bytes, bytes]]:
-        if any(new != ZERO_SHA for _, new, _ in refs):
-            if problem := self._unpack():
-                yield b"unpack", problem.encode()
-                for _, _, ref in refs:
-                    yield ref, b"unpacker error"
-                return
+        if any(new != ZERO_SHA for _, new, _ in refs) and (problem := self._unpack()):
+            yield b"unpack", problem.encode()
+            for _, _, ref in refs:
+                yield ref, b"unpacker error"
+            return
         yield b"unpack", b"ok"
         for old, new, ref in refs:
             yield ref, self._move(Command(ref, _sha(old), _sha(new)))
 
     def _unpack(self) -> str | None:
         """Take the pack in; why that cannot be, where it cannot."""
+        assert isinstance(self.proto, ReceivableProtocol), "what _Exchange makes"
         with _spool() as pack:
             try:
                 while chunk := self.proto.recv(_CHUNK):

@@ -16,7 +16,7 @@ from shared.domain.pipelines.model import (
     pipeline_id,
 )
 from shared.domain.pipelines.templates import TEMPLATE_VERSION, template
-from shared.domain.source.lifecycle import require_ready
+from shared.domain.source.lifecycle import require_writable
 from shared.domain.source.model import Repository
 from shared.ports.definitions import Definitions
 from shared.ports.source_host import FileChange, HeadMoved, Signature, SourceHost
@@ -57,11 +57,12 @@ class Pipelines:
     async def generate(self, actor: Actor, draft: PipelineDraft, once: Once | None) -> PipelineDefinition:
         """Commit the module's definition to the branch, unless that very text is there, and record it.
 
-        Raises NotFound for an unknown repository or branch, InvalidDefinition for a module that cannot name
-        a file. Dying after the commit loses nothing: a retry finds the text in place.
+        Raises NotFound for an unknown repository or branch, ManagedRepository for one that Slipway keeps,
+        InvalidDefinition for a module that cannot name a file. Dying after the commit loses nothing: a retry
+        finds the text in place.
         """
         repository = await self.units.get(actor, Repository, draft.repository)
-        require_ready(repository)
+        require_writable(repository)
         root = Repository.__record__.root_of(repository.id)
         await self.units.replay(actor, root, once)
         branch = draft.branch or repository.default_branch

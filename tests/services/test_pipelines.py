@@ -12,6 +12,7 @@ from shared.domain.kernel.errors import NotFound
 from shared.domain.pipelines.errors import InvalidDefinition
 from shared.domain.pipelines.model import ModuleType, PipelineStatus
 from shared.domain.pipelines.templates import template
+from shared.domain.source.errors import ManagedRepository
 from shared.domain.source.model import Repository
 from shared.ports.source_host import UnknownBranch
 from shared.ports.store import Query
@@ -57,6 +58,14 @@ async def test_a_generated_pipeline_is_committed_and_recorded(platform: Platform
     assert b"feed: internal" in await text_of(platform, repository)
     assert "PipelineGenerated" in await platform.source.events()
     assert await platform.pipelines.get(ANN, pipeline.id) == pipeline
+
+
+async def test_nothing_is_generated_into_what_the_platform_keeps(platform: Platform) -> None:
+    kept = await platform.source.repositories.ensure_system_repository(ANN, "gitops", "environments")
+    before = await head_of(platform, kept)
+    with pytest.raises(ManagedRepository, match="promote a release"):
+        await platform.pipelines.generate(ANN, draft(kept), None)
+    assert await head_of(platform, kept) == before
 
 
 async def test_the_moved_branch_is_recorded_and_settled(platform: Platform) -> None:
