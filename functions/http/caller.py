@@ -103,7 +103,7 @@ def check_tenant(endpoint: Endpoint, actor: Actor, bound: Bound) -> None:
 def _subject(claim: object) -> str:
     if not isinstance(claim, str) or not claim:
         raise TokenRefused("The token does not say who acts: it needs a `sub` claim.")
-    if claim.startswith(_PLATFORM):
+    if claim.casefold().startswith(_PLATFORM):
         raise TokenRefused(f"No token may speak as the platform: its `sub` starts with `{_PLATFORM}`.")
     return claim
 
@@ -120,16 +120,17 @@ def _tenant(claims: Claims, tenant_claim: str) -> str:
 
 
 def _kind(subject: str, described: Claims, claims: Claims) -> ActorKind:
+    """What acts. Only people approve in production, so whatever is not clearly one is a machine."""
     # `kind` describes the subject it stands beside; a delegating human must not lend it to an agent.
-    for said in (described.get("kind"), described.get("actor_kind"), claims.get("actor_kind")):
-        if isinstance(said, str) and said in _KINDS:
-            return _KINDS[said]
-    prefix = subject.partition(":")[0]
+    said = described.get("kind") or described.get("actor_kind") or claims.get("actor_kind")
+    told = _KINDS.get(said, ActorKind.SERVICE) if isinstance(said, str) else None
+    prefix = subject.partition(":")[0].casefold()
     if prefix in ("agent", "service"):
-        return _KINDS[prefix]
-    if claims.get("idtyp") == "app" or subject in (claims.get("client_id"), claims.get("azp")):
-        return ActorKind.SERVICE
-    return ActorKind.HUMAN
+        return told if told not in (None, ActorKind.HUMAN) else _KINDS[prefix]
+    if told is not None:
+        return told
+    is_app = claims.get("idtyp") == "app" or subject in (claims.get("client_id"), claims.get("azp"))
+    return ActorKind.SERVICE if said is not None or is_app or described is not claims else ActorKind.HUMAN
 
 
 def _words(claim: object) -> tuple[str, ...]:

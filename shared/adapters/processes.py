@@ -23,6 +23,9 @@ from shared.adapters import folders
 _PROC = Path("/proc")
 _HAS_PROC = (_PROC / "self" / "stat").exists()
 
+_MOST_FILE_BYTES = 4 * 1024**3
+"""The largest file that what we start may write."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -181,9 +184,11 @@ class Scratch:
             os.waitid(os.P_PID, group.leader, os.WEXITED)
             raise
         if hasattr(resource, "prlimit"):
-            # A core dump could fill the disk; what the command starts inherits the limit.
+            # A core dump or one endless file could fill the disk; what the command starts inherits the limits.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 resource.prlimit(group.leader, resource.RLIMIT_CORE, (0, 0))
+                largest = (_MOST_FILE_BYTES, _MOST_FILE_BYTES)
+                resource.prlimit(group.leader, resource.RLIMIT_FSIZE, largest)
         return group
 
     def group(self) -> Group | None:

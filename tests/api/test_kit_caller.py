@@ -90,8 +90,11 @@ def test_a_token_without_exactly_one_tenant_is_refused(claims: dict[str, Any]) -
         ({"client_id": "ada"}, ActorKind.SERVICE),
         ({"azp": "ada"}, ActorKind.SERVICE),
         ({"client_id": "studio", "azp": "studio"}, ActorKind.HUMAN),
-        ({"kind": "system"}, ActorKind.HUMAN),
-        ({"kind": ["agent"]}, ActorKind.HUMAN),
+        ({"kind": "system"}, ActorKind.SERVICE),
+        ({"kind": ["agent"]}, ActorKind.SERVICE),
+        ({"sub": "Agent:Builder"}, ActorKind.AGENT),
+        ({"sub": "agent:Builder", "kind": "human"}, ActorKind.AGENT),
+        ({"sub": "a-delegate-for", "act": {"sub": "8f3a-app"}}, ActorKind.SERVICE),
     ],
 )
 def test_the_kind_of_an_actor(claims: dict[str, Any], kind: ActorKind) -> None:
