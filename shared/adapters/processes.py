@@ -184,7 +184,7 @@ class Scratch:
             os.waitid(os.P_PID, group.leader, os.WEXITED)
             raise
         if hasattr(resource, "prlimit"):
-            # A core dump or one endless file could fill the disk; what the command starts inherits the limits.
+            # A core dump or an endless file could fill the disk; what the command starts inherits these.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 resource.prlimit(group.leader, resource.RLIMIT_CORE, (0, 0))
                 largest = (_MOST_FILE_BYTES, _MOST_FILE_BYTES)
