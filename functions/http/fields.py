@@ -3,6 +3,7 @@
 Models describe shapes only; a rule that needs to look anything up belongs to the domain.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar
@@ -148,9 +149,9 @@ class ListQuery(BaseModel):
         return getattr(self, "cursor", None)
 
     @property
+    @abstractmethod
     def size(self) -> int:
         """Items per page."""
-        raise NotImplementedError
 
     @property
     def skip(self) -> int:

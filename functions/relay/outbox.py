@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
 
+from functions.relay.feed import Batch, on_feed
 from shared.domain.kernel.events import SCHEMA_VERSION
-from shared.names import COSMOS, DATABASE, DOCUMENTS, LEASES, PARKED_EVENT, ROUTES, parked
+from shared.names import PARKED_EVENT, ROUTES, parked
 from shared.ports.bus import Message, Sender
 from shared.ports.telemetry import COMMITS, DEPLOYMENTS, DRIFT, OFF, Span, Telemetry
 
@@ -25,27 +26,11 @@ _COUNTED = {"CommitCreated": COMMITS, "DeploymentPromoted": DEPLOYMENTS}
 
 
 def register(app: func.FunctionApp, get_app: "Callable[[], App]") -> None:
-    async def outbox_relay(documents: func.DocumentList) -> None:
-        app = get_app()
-        await relay([dict(document) for document in documents], app.bus, app.telemetry)
+    async def send(documents: Batch) -> None:
+        ours = get_app()
+        await relay(documents, ours.bus, ours.telemetry)
 
-    trigger = app.cosmos_db_trigger(
-        arg_name="documents",
-        connection=COSMOS,
-        database_name=DATABASE,
-        container_name=DOCUMENTS,
-        lease_container_name=LEASES,
-        create_lease_container_if_not_exists=False,
-        max_items_per_invocation=100,
-    )
-    # A failed send must hold the lease and come again, never skip the batch.
-    retry = app.retry(
-        strategy="exponential_backoff",
-        max_retry_count="-1",
-        minimum_interval="00:00:01",
-        maximum_interval="00:01:00",
-    )
-    app.function_name("outbox_relay")(trigger(retry(outbox_relay)))
+    on_feed(app, "outbox_relay", send)
 
 
 async def relay(documents: Iterable[Mapping[str, Any]], sender: Sender, telemetry: Telemetry = OFF) -> int:
