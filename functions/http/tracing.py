@@ -1,12 +1,11 @@
 """The W3C trace context of one request, in and out, and what a watcher is told of it."""
 
 import re
-import secrets
 from dataclasses import dataclass, replace
 
 from functions.http.endpoint import Endpoint
 from shared.ports.telemetry import REQUEST_DURATION, REQUEST_ERRORS, Span, Telemetry
-from shared.services.trace import CURRENT, Trace, new_trace
+from shared.services.trace import CURRENT, Trace, new_span_id, new_trace
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
@@ -28,7 +27,7 @@ def trace_from(traceparent: str | None) -> Trace:
 
 def traceparent_of(trace: Trace, span: Span) -> str:
     """Names this request as a span of its trace, for the answer."""
-    return span.traceparent or f"00-{trace.trace_id}-{secrets.token_hex(8)}-01"
+    return span.traceparent or f"00-{trace.trace_id}-{new_span_id()}-01"
 
 
 def open_span(telemetry: Telemetry, endpoint: Endpoint, trace: Trace) -> Span:

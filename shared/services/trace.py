@@ -1,9 +1,9 @@
 """The trace of the call or message being served, carried beside the arguments as OpenTelemetry's context
 is."""
 
-import secrets
 from contextvars import ContextVar
 from dataclasses import dataclass
+from random import getrandbits
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,13 @@ class Trace:
         return f"trace-{self.trace_id}"
 
 
+def new_span_id() -> str:
+    """16 hex digits. W3C asks for random ids, not for secret ones, and these cost a tenth."""
+    return f"{getrandbits(64):016x}"
+
+
 def new_trace() -> Trace:
-    trace_id = secrets.token_hex(16)
+    trace_id = f"{getrandbits(128):032x}"
     return Trace(trace_id, f"corr-{trace_id}")
 
 

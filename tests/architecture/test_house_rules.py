@@ -16,7 +16,6 @@ AMBIENT_ALLOWED = {
     "shared/adapters/embedded/system.py": "the clock and the ids that everybody else is handed",
     "shared/settings.py": "the one reader of the environment",
     "shared/services/trace.py": "trace ids, which no decision depends on",
-    "functions/http/tracing.py": "span ids of the answer's traceparent",
     "shared/adapters/embedded/blobs.py": "the key that signs URLs",
     "shared/adapters/embedded/signer.py": "the key that signs cursors",
     "shared/adapters/embedded/vault.py": "nonces of the encryption",
