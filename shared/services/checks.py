@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.errors import RuleBroken
+from shared.domain.kernel.events import id_in
 from shared.domain.kernel.ids import parse_id
 from shared.domain.pipelines.model import PipelineRun
 from shared.domain.source.lifecycle import BUILD, PULL_REQUEST
@@ -39,7 +40,7 @@ class Checks:
 
     async def start_build(self, actor: Actor, payload: Mapping[str, Any], once: Once) -> None:
         """Run the pipeline on the head that the event speaks of, unless the branch has moved on since."""
-        request = await self.pull_requests.get(actor, parse_id(payload["pullRequestId"], "pr") or "")
+        request = await self.pull_requests.get(actor, id_in(payload, "pullRequestId", "pr"))
         sha = payload["sourceSha"]
         if request.status in PULL_REQUEST.terminal or request.source_sha != sha:
             return
@@ -73,6 +74,6 @@ class Checks:
         if payload.get("outcomeReason"):
             detail += f": {payload['outcomeReason']}"
         status = CheckStatus.SUCCEEDED if passed else CheckStatus.FAILED
-        run_id = parse_id(payload["pipelineRunId"], "run")
+        run_id = id_in(payload, "pipelineRunId", "run")
         verdict = Check(BUILD, status, detail=detail, run=run_id)
         await self.pull_requests.record_check(actor, request_id, payload["commitSha"], verdict, once)

@@ -21,6 +21,7 @@ from shared.domain.gitops.lifecycle import (
 )
 from shared.domain.gitops.model import Manifest, SyncState, manifest_id, manifest_path, sync_state_id
 from shared.domain.kernel.actor import Actor
+from shared.domain.kernel.events import id_in
 from shared.domain.promotions.lifecycle import step_to
 from shared.domain.promotions.model import PromotionStep
 from shared.domain.releases.model import Release, ReleaseTrack, Strategy, release_track_id
@@ -29,7 +30,6 @@ from shared.ports.store import Query
 from shared.services.desired_state import DesiredStates
 from shared.services.environments import Lanes
 from shared.services.once import Once
-from shared.services.promotions import id_in
 from shared.services.unit import Page, Unit, Units
 
 _log = logging.getLogger(__name__)

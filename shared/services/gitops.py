@@ -12,12 +12,12 @@ from shared.domain.gitops.lifecycle import begin_sync, degrade, desire, reconcil
 from shared.domain.gitops.model import SyncState, sync_state_id
 from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.errors import Permanent
+from shared.domain.kernel.events import id_in
 from shared.ports.store import Query
 from shared.services.desired_state import Desired, DesiredStates
 from shared.services.environments import Environments
 from shared.services.live_states import LiveStates, require_promoted, revision_of
 from shared.services.once import Once
-from shared.services.promotions import id_in
 from shared.services.rollouts import Rollouts
 from shared.services.unit import Page, Unit, Units
 

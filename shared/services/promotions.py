@@ -8,8 +8,7 @@ from shared.domain.approvals.lifecycle import vote
 from shared.domain.approvals.model import Approval, Decision
 from shared.domain.environments.model import Environment, Rung, environment_id
 from shared.domain.kernel.actor import Actor
-from shared.domain.kernel.errors import Permanent
-from shared.domain.kernel.ids import parse_id
+from shared.domain.kernel.events import id_in
 from shared.domain.promotions import lifecycle
 from shared.domain.promotions.errors import EnvironmentSkipped, LastEnvironment, ReleaseNotReady
 from shared.domain.promotions.model import Promotion, PromotionStatus
@@ -182,12 +181,3 @@ class Promotions:
                 f" promote it into {rung.previous} first.",
                 requiredEnvironment=rung.previous,
             )
-
-
-def id_in(payload: Mapping[str, object], field: str, prefix: str) -> str:
-    """The id in a message, in any written form. Permanent when there is none: the message is no use."""
-    value = payload.get(field)
-    found = parse_id(value, prefix) if isinstance(value, str) else None
-    if found is None:
-        raise Permanent(f"The message has no {field}; look at who sent it.")
-    return found

@@ -6,8 +6,9 @@ from datetime import timedelta
 
 from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.change import Change
+from shared.domain.kernel.events import id_in
 from shared.domain.pipelines.errors import PipelineSuperseded
-from shared.domain.pipelines.events import id_in, ordered_run, run_ordered
+from shared.domain.pipelines.events import ordered_run, run_ordered
 from shared.domain.pipelines.lifecycle import (
     INVALID_DEFINITION,
     cancel,

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from shared.domain.kernel.actor import Actor
+from shared.domain.kernel.events import id_in
 from shared.domain.kernel.ids import Root
-from shared.domain.pipelines.events import id_in
 from shared.domain.pipelines.model import PipelineDefinition, PipelineRun
 from shared.ports.telemetry import RUN_DURATION, Telemetry
 from shared.services.once import AlreadyDone, Once

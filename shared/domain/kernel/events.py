@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from shared.domain.kernel.errors import Permanent
+from shared.domain.kernel.ids import parse_id
+
 SCHEMA_VERSION = "1"
 
 
@@ -36,6 +39,15 @@ def with_reminders(command: Event, at: datetime) -> tuple[Event, ...]:
     """
     again = replace(command, type=f"{command.type}Again")
     return (command, *(replace(again, not_before=at + after) for after in REMINDERS))
+
+
+def id_in(payload: Mapping[str, object], field: str, prefix: str) -> str:
+    """The id in a message, in any written form. Permanent when there is none: the message is no use."""
+    value = payload.get(field)
+    found = parse_id(value, prefix) if isinstance(value, str) else None
+    if found is None:
+        raise Permanent(f"The message has no {field}; look at who sent it.")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

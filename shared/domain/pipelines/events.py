@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from shared.domain.kernel.errors import Permanent
-from shared.domain.kernel.events import Event, with_reminders
-from shared.domain.kernel.ids import parse_id
+from shared.domain.kernel.events import Event, id_in, with_reminders
 from shared.domain.pipelines.model import BuildResult, PipelineDefinition, PipelineRun
 
 OVERDUE_AFTER = timedelta(seconds=60)
@@ -77,14 +76,6 @@ def ordered_run(tenant: str, payload: Mapping[str, object]) -> PipelineRun:
         )
     except (KeyError, ValueError) as error:
         raise Permanent(f"This command does not describe a pipeline run: {error}.") from error
-
-
-def id_in(payload: Mapping[str, object], field: str, prefix: str) -> str:
-    """The id in a field of a command. Permanent where it is none."""
-    found = parse_id(str(payload.get(field)), prefix)
-    if found is None:
-        raise Permanent(f"This command has no {field}.")
-    return found
 
 
 def run_started(run: PipelineRun) -> Event:
