@@ -1,17 +1,15 @@
 """What every target must do. An adapter joins with one more parameter of the fixture `target`."""
 
 import asyncio
-import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from local.sample_bundle import bundle, paths
-from shared.adapters import processes
 from shared.adapters.targets.folder import FolderTarget
 from shared.domain.kernel.errors import Invalid
 from shared.ports.target import DeployFailed, LiveState, Workload
@@ -20,7 +18,7 @@ from tests.support.targets import (
     PLACE,
     SERVER,
     SERVICE,
-    Artifact,
+    Pack,
     folder,
     get,
     made,
@@ -30,33 +28,6 @@ from tests.support.targets import (
     zipped,
 )
 from tests.support.waiting import until
-
-type Pack = Callable[[bytes | dict[str, str]], Artifact]
-
-
-@pytest.fixture
-def pack(tmp_path: Path) -> Callable[[bytes | dict[str, str]], Artifact]:
-    def make(content: bytes | dict[str, str]) -> Artifact:
-        data = tar_gz(content) if isinstance(content, dict) else content
-        return Artifact(tmp_path / hashlib.sha256(data).hexdigest(), data)
-
-    return make
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Iterator[Path]:
-    """Whatever a test does, none of its processes outlives it."""
-    yield tmp_path / "target"
-    for instance in (tmp_path / "target").glob("*/*/*/instances/*"):
-        processes.Scratch(instance).kill()
-        processes.Scratch(instance).reap()
-
-
-@pytest.fixture(params=[made])
-async def target(request: pytest.FixtureRequest, root: Path) -> AsyncIterator[FolderTarget]:
-    target: FolderTarget = request.param(root)
-    yield target
-    await target.stop_all()
 
 
 async def test_nothing_is_deployed_at_first(target: FolderTarget) -> None:

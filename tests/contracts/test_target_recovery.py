@@ -1,18 +1,16 @@
 """A target survives the end of the platform: stops and starts, cancelled turns, kill -9 at any point."""
 
 import asyncio
-import hashlib
 import json
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from shared.adapters import processes
 from shared.adapters.targets.folder import FolderTarget
 from shared.domain.kernel.errors import Permanent
 from shared.ports.target import Workload
@@ -20,41 +18,14 @@ from tests.support.targets import (
     PLACE,
     SERVICE,
     Artifact,
+    Pack,
     folder,
     get,
     made,
     running,
-    tar_gz,
     workload,
 )
 from tests.support.waiting import until
-
-type Pack = Callable[[bytes | dict[str, str]], Artifact]
-
-
-@pytest.fixture
-def pack(tmp_path: Path) -> Callable[[bytes | dict[str, str]], Artifact]:
-    def make(content: bytes | dict[str, str]) -> Artifact:
-        data = tar_gz(content) if isinstance(content, dict) else content
-        return Artifact(tmp_path / hashlib.sha256(data).hexdigest(), data)
-
-    return make
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Iterator[Path]:
-    """Whatever a test does, none of its processes outlives it."""
-    yield tmp_path / "target"
-    for instance in (tmp_path / "target").glob("*/*/*/instances/*"):
-        processes.Scratch(instance).kill()
-        processes.Scratch(instance).reap()
-
-
-@pytest.fixture(params=[made])
-async def target(request: pytest.FixtureRequest, root: Path) -> AsyncIterator[FolderTarget]:
-    target: FolderTarget = request.param(root)
-    yield target
-    await target.stop_all()
 
 
 async def test_stopping_keeps_the_state_and_resuming_brings_it_back(

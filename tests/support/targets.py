@@ -4,6 +4,7 @@ import hashlib
 import io
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
@@ -68,6 +69,9 @@ class Artifact:
     async def __call__(self) -> Path:
         self.fetched += 1
         return self.path
+
+
+type Pack = Callable[[bytes | dict[str, str]], Artifact]
 
 
 def made(root: Path, health_timeout: float = 10) -> FolderTarget:
