@@ -15,7 +15,7 @@ from local.running import Running
 from local.triggers import Engine, with_retries
 from local.worker import Attempt, Function, Outcome
 from shared.domain.kernel.errors import Transient
-from shared.ports.store import ChangeFeed, Document
+from shared.ports.store import Document, Feed, Stretch
 
 SOONEST: Final = 0.005
 LATEST: Final = 0.2
@@ -39,27 +39,27 @@ class FeedTrigger:
 
     function: Function
     engine: Engine
-    feed: ChangeFeed
+    feed: Feed
     checkpoints: Checkpoints
     longest_pause: float = LONGEST_PAUSE
     running: Running = field(default_factory=Running)
 
     async def run(self) -> None:
         limit = int(self.function.trigger.get("maxItemsPerInvocation") or 100)
-        after = int(self.checkpoints.find(self._name) or 0)
+        position = self.checkpoints.find(self._name) or ""
         idle = SOONEST
         while True:
             try:
-                documents = await self.feed.changes(after, limit)
+                stretch = await self.feed.read(position, limit)
             except Transient as error:
                 log.warning("%s cannot read the change feed: %s", self.function.name, error)
-                documents, idle = [], LATEST
-            if not documents:
+                stretch, idle = Stretch([], position), LATEST
+            if not stretch.documents:
                 await self._idle(idle)
                 idle = min(idle * 2, LATEST)
                 continue
-            await self._deliver(documents)
-            after, idle = documents[-1].sequence, SOONEST
+            await self._deliver(stretch)
+            position, idle = stretch.position, SOONEST
 
     async def fire(self, given: str) -> Outcome:
         return await self.engine.invoke(self.function, TypedData(string=given or "[]"))
@@ -77,24 +77,24 @@ class FeedTrigger:
         else:
             await asyncio.sleep(seconds)
 
-    async def _deliver(self, documents: list[Document]) -> None:
-        data = TypedData(string=json.dumps([rendered(document) for document in documents]))
-        after = documents[-1].sequence
+    async def _deliver(self, stretch: Stretch) -> None:
+        data = TypedData(string=json.dumps([rendered(document) for document in stretch.documents]))
         pause = LATEST
         while True:
             outcome = await with_retries(
-                self.function, lambda attempt: self.running.finish(self._turn(data, after, attempt))
+                self.function, lambda attempt: self.running.finish(self._turn(data, stretch.position, attempt))
             )
             if outcome.ok:
                 return
-            log.error("%s failed on a batch of %d: %s", self.function.name, len(documents), outcome.error)
+            size = len(stretch.documents)
+            log.error("%s failed on a batch of %d: %s", self.function.name, size, outcome.error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, self.longest_pause)
 
-    async def _turn(self, data: TypedData, after: int, attempt: Attempt) -> Outcome:
+    async def _turn(self, data: TypedData, position: str, attempt: Attempt) -> Outcome:
         outcome = await self.engine.invoke(self.function, data, None, attempt)
         if outcome.ok:
-            self.checkpoints.put(self._name, str(after))
+            self.checkpoints.put(self._name, position)
         return outcome
 
 

@@ -44,7 +44,11 @@ class BatchTooLarge(Permanent):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One stored document. `sequence` is its place in the commit order of the whole store."""
+    """One stored document.
+
+    `sequence` is its place in the feed: later versions of a document have higher ones. Only what came from a
+    feed is sure to have it; elsewhere it may be 0.
+    """
 
     tenant: str
     root: str
@@ -153,9 +157,29 @@ class Store(Protocol):
     async def aclose(self) -> None: ...
 
 
-class ChangeFeed(Protocol):
-    """Every created or replaced document, latest version, in commit order, across tenants. For the relay
-    only."""
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Part of the feed. `position` is where to read on, whether or not anything was found."""
+
+    documents: list[Document]
+    position: str
+
+
+class Feed(Protocol):
+    """Every created or replaced document, latest version, across tenants: within one root in commit order.
+
+    For the platform, never for a service that answers a tenant. Deletes and expired documents do not appear.
+    """
+
+    async def read(self, position: str, limit: int) -> Stretch:
+        """Up to about `limit` documents after that position ("" is the start); none where there are no more.
+
+        Positions are opaque, stay good for as long as the store exists, and may be kept across processes.
+        """
+
+
+class ChangeFeed(Feed, Protocol):
+    """A feed with one order for the whole store, as an embedded one has: a reader knows what is behind it."""
 
     async def changes(self, after: int, limit: int) -> list[Document]:
-        """Documents with sequence > `after`, ascending. Deletes and expired documents do not appear."""
+        """Documents with sequence > `after`, ascending."""

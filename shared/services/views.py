@@ -20,6 +20,7 @@ from shared.ports.store import (
     Body,
     ChangeFeed,
     Document,
+    Feed,
     Index,
     Partition,
     Query,
@@ -127,21 +128,21 @@ class Views:
         if self._feed is not None and documents:
             await self._reached(documents[-1].sequence)
 
-    async def rebuild(self, feed: ChangeFeed) -> list[Drift]:
+    async def rebuild(self, feed: Feed) -> list[Drift]:
         """Count everything again while others go on writing; returns what was counted wrong before.
 
         From the moment a new generation is announced every projection counts in both; what changed before is
         met in the feed, which is read from its start. Raises Conflict where another rebuild took over.
         """
         begun: dict[str, dict[str, int]] = {}
-        after = 0
-        while documents := await feed.changes(after, AT_ONCE):
+        stretch = await feed.read("", AT_ONCE)
+        while documents := stretch.documents:
             for tenant in {document.tenant for document in documents} - begun.keys() - {PLATFORM}:
                 kinds = sorted(self._combinations)
                 begun[tenant] = {kind: await self._announce(self._partition(tenant, kind)) for kind in kinds}
             await self.project(documents)
-            after = documents[-1].sequence
             await asyncio.sleep(0)
+            stretch = await feed.read(stretch.position, AT_ONCE)
         drifts: list[Drift] = []
         for tenant, generations in begun.items():
             for kind, generation in generations.items():

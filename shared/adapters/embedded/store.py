@@ -29,6 +29,7 @@ from shared.ports.store import (
     Index,
     Query,
     StoreConflict,
+    Stretch,
     Walk,
     Write,
 )
@@ -94,6 +95,10 @@ class SqliteStore:
 
     async def changes(self, after: int, limit: int) -> list[Document]:
         return _documents(self._database.durable_rows(_CHANGES, (after, micros(self._clock.now()), limit)))
+
+    async def read(self, position: str, limit: int) -> Stretch:
+        documents = await self.changes(int(position or 0), limit)
+        return Stretch(documents, str(documents[-1].sequence) if documents else position)
 
     async def wait(self, timeout: float) -> None:
         """Return once this process has committed something since the last wait, or after `timeout` s."""
