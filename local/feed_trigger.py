@@ -82,7 +82,8 @@ class FeedTrigger:
         pause = LATEST
         while True:
             outcome = await with_retries(
-                self.function, lambda attempt: self.running.finish(self._turn(data, stretch.position, attempt))
+                self.function,
+                lambda attempt: self.running.finish(self._turn(data, stretch.position, attempt)),
             )
             if outcome.ok:
                 return

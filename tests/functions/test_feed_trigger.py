@@ -14,7 +14,7 @@ from local.feed_trigger import FeedTrigger
 from local.worker import Retry
 from shared.adapters.embedded.store import SqliteStore
 from shared.domain.kernel.ids import Root, root_id
-from shared.ports.store import Document, Write
+from shared.ports.store import Document, Stretch, Write
 from tests.functions.conftest import APPS, Small
 from tests.functions.engine import FakeEngine, feed_function, until
 from tests.support.host import serving
@@ -34,8 +34,10 @@ class Feed:
             for number in range(start, start + count)
         ]
 
-    async def changes(self, after: int, limit: int) -> list[Document]:
-        return [document for document in self.documents if document.sequence > after][:limit]
+    async def read(self, position: str, limit: int) -> Stretch:
+        after = int(position or 0)
+        documents = [document for document in self.documents if document.sequence > after][:limit]
+        return Stretch(documents, str(documents[-1].sequence) if documents else position)
 
 
 @pytest.fixture
