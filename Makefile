@@ -40,8 +40,8 @@ check: setup ## lint, format, types, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-routes: setup ## one line per served route: surface, method, path, function, scope
-	@$(BIN)/slipway routes
+routes: setup ## one line per served route, kept in functions/routes.tsv
+	@$(BIN)/slipway routes --write
 
 clean: ## remove what setup and runs have made
 	rm -rf $(VENV) $(BENCH) .slipway build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,16 +1,12 @@
-"""The FunctionApp: registers surfaces, workers, relay and timers by role. No logic."""
+"""The FunctionApp: registers routes and background functions by role. No logic."""
 
 from functools import cache
 from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-import functions.api.devops
-import functions.http.health  # noqa: F401 - declares health, readiness and the API documents
+from functions import background, routes
 from functions.http.logs import configure_logging
-from functions.http.surface import SURFACES
-from functions.relay import outbox, timers, views
-from functions.workers import CONSUMERS
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,11 +27,6 @@ def composition() -> "App":
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 if settings.role in ("api", "all"):
-    for surface in SURFACES.values():
-        surface.register(app, composition)
+    routes.register(app, composition)
 if settings.role in ("worker", "all"):
-    for consumer in CONSUMERS:
-        consumer.register(app, composition)
-    outbox.register(app, composition)
-    views.register(app, composition)
-    timers.register(app, composition)
+    background.register(app, composition)

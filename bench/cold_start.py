@@ -18,12 +18,11 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-import functions.api.devops
-import functions.http.health  # noqa: F401 - declares the platform's own endpoints
 from bench.report import Bar, Report
 from bench.servers import ROOT
 from functions.http.endpoint import Endpoint
 from functions.http.surface import endpoint_table
+from functions.routes import declared
 
 LIMIT = 0.6
 _HEAD = '''"""Generated: the routes and models of another app, in FastAPI."""
@@ -51,7 +50,7 @@ app = func.AsgiFunctionApp(app=application, http_auth_level=func.AuthLevel.ANONY
 
 
 def cold_start(folder: Path, rounds: int) -> Report:
-    endpoints = endpoint_table()
+    endpoints = endpoint_table(declared())
     peer = folder / "cold"
     peer.mkdir()
     copyfile(ROOT / "host.json", peer / "host.json")

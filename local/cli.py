@@ -19,11 +19,11 @@ import uvloop
 
 from functions.http.surface import endpoint_table
 from functions.relay.redrive import redrive as redrive_messages
+from functions.routes import FILE, declared, route_of, written
 from local.data_folder import CannotStart
 from local.host import Host
 from local.issuer import Issuer
 from local.mounts import mounts
-from local.worker import MODULE
 from shared.app import build_app
 from shared.domain.kernel.actor import ActorKind
 from shared.domain.kernel.errors import DeliveryError
@@ -87,10 +87,10 @@ def token(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def routes(options: argparse.Namespace, _settings: Settings) -> int:
-    sys.path.insert(0, str(options.app_directory))
-    importlib.import_module(MODULE)
-    for endpoint in endpoint_table():
-        print(endpoint.surface, endpoint.method, endpoint.path, endpoint.name, endpoint.scope, sep="\t")
+    lines = written(map(route_of, endpoint_table(declared())))
+    if options.write:
+        FILE.write_text(lines)
+    print(lines, end="")
     return 0
 
 
@@ -175,7 +175,11 @@ def _parser() -> argparse.ArgumentParser:
     minting.add_argument(
         "--expires-in", type=int, default=3600, metavar="SECONDS", help="lifetime (default 3600)"
     )
-    add(routes, "print every HTTP route: surface, method, path, function and scope, separated by tabs")
+    listing = add(
+        routes,
+        "print every HTTP route: surface, method, path, function, scope and module, separated by tabs",
+    )
+    listing.add_argument("--write", action="store_true", help="and keep them as what a cold start registers")
     redriving = add(redrive, "queue a queue's given-up messages again; a server may be running")
     redriving.add_argument("queue", choices=QUEUES, metavar="QUEUE", help=f"one of {', '.join(QUEUES)}")
     add(

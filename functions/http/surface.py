@@ -1,12 +1,14 @@
 """Surfaces: decorators that turn typed handlers into HTTP-triggered functions, one function each."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
 import azure.functions as func
 
 from functions.http.dialects import Dialect
 from functions.http.endpoint import Endpoint, Handler, Options, declare
+from functions.http.entry import Answer, http_function
 from functions.http.serve import serve
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ type Catalogue = dict[str, "Surface"]
 type GetApp = Callable[[], "App"]
 
 SURFACES: Catalogue = {}
-"""Every surface of this installation, by name."""
+"""Every surface of this installation whose modules are loaded, by name; `functions.routes` loads all."""
 
 
 class Surface:
@@ -54,12 +56,12 @@ class Surface:
     def register(self, app: func.FunctionApp, get_app: GetApp) -> None:
         """Add one HTTP-triggered function per endpoint. `get_app` is called per request, never here."""
         for endpoint in self.endpoints:
-            route = app.route(
-                route=endpoint.path.removeprefix("/"),
-                methods=[endpoint.method],
-                auth_level=func.AuthLevel.ANONYMOUS,
-            )
-            app.function_name(endpoint.name)(route(_entry(endpoint, get_app)))
+            answering = partial(_answering, endpoint, get_app)
+            http_function(app, endpoint.name, endpoint.method, endpoint.path, answering)
+
+    def endpoint(self, name: str) -> Endpoint:
+        """The endpoint whose function is called that."""
+        return self._taken[name]
 
     def _verb[H: Handler](self, method: str, path: str, options: Options) -> Callable[[H], H]:
         def add(handler: H) -> H:
@@ -78,15 +80,11 @@ class Surface:
         return add
 
 
-def _entry(endpoint: Endpoint, get_app: GetApp) -> Callable[..., object]:
-    # The indexer reads this signature: it must be exactly the binding, so no functools.wraps and no defaults.
-    async def entry(req: func.HttpRequest) -> func.HttpResponse:
-        return await serve(endpoint, get_app, req)
-
-    return entry
+def _answering(endpoint: Endpoint, get_app: GetApp) -> Answer:
+    return partial(serve, endpoint, get_app)
 
 
-def endpoint_table(catalogue: Catalogue = SURFACES) -> tuple[Endpoint, ...]:
+def endpoint_table(catalogue: Catalogue) -> tuple[Endpoint, ...]:
     """Every endpoint of every surface, by surface, path and method."""
     endpoints = [endpoint for surface in catalogue.values() for endpoint in surface.endpoints]
     return tuple(sorted(endpoints, key=lambda one: (one.surface, one.path, one.method)))

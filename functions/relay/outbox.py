@@ -5,32 +5,18 @@ drops repeats.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import azure.functions as func
-
-from functions.relay.feed import Batch, on_feed
 from shared.domain.kernel.events import SCHEMA_VERSION
 from shared.names import PARKED_EVENT, ROUTES, parked
 from shared.ports.bus import Message, Sender
 from shared.ports.telemetry import COMMITS, DEPLOYMENTS, DRIFT, OFF, Span, Telemetry
 
-if TYPE_CHECKING:
-    from shared.app import App
-
 _ROUTING = ("session", "notBefore", "traceparent")
 _COUNTED = {"CommitCreated": COMMITS, "DeploymentPromoted": DEPLOYMENTS}
-
-
-def register(app: func.FunctionApp, get_app: "Callable[[], App]") -> None:
-    async def send(documents: Batch) -> None:
-        ours = get_app()
-        await relay(documents, ours.bus, ours.telemetry)
-
-    on_feed(app, "outbox_relay", send)
 
 
 async def relay(documents: Iterable[Mapping[str, Any]], sender: Sender, telemetry: Telemetry = OFF) -> int:

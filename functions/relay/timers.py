@@ -1,10 +1,7 @@
 """Timers: what has to happen although nobody asks."""
 
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING
-
-import azure.functions as func
 
 from functions.http.logs import with_fields
 from shared.domain.kernel.errors import DeliveryError
@@ -13,20 +10,6 @@ if TYPE_CHECKING:
     from shared.app import App
 
 log = logging.getLogger("slipway.timers")
-
-
-def register(app: func.FunctionApp, get_app: "Callable[[], App]") -> None:
-    async def source_sweep(timer: func.TimerRequest) -> None:
-        await sweep_source(get_app())
-
-    trigger = app.timer_trigger(arg_name="timer", schedule="*/10 * * * * *", run_on_startup=True)
-    app.function_name("source_sweep")(trigger(source_sweep))
-
-    async def housekeeping(timer: func.TimerRequest) -> None:
-        await get_app().housekeep()
-
-    trigger = app.timer_trigger(arg_name="timer", schedule="0 17 * * * *", run_on_startup=False)
-    app.function_name("housekeeping")(trigger(housekeeping))
 
 
 async def sweep_source(app: "App") -> int:

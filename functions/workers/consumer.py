@@ -20,14 +20,12 @@ from datetime import datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
-import azure.functions as func
-
 from functions.http.logs import with_fields
 from shared.domain.kernel.actor import Actor, system_actor
 from shared.domain.kernel.errors import Conflict, DeliveryError, Permanent, Transient
 from shared.domain.kernel.events import Envelope, Event
 from shared.domain.kernel.ids import Root
-from shared.names import PARKED_EVENT, SERVICE_BUS
+from shared.names import PARKED_EVENT
 from shared.ports.telemetry import MESSAGE_DURATION, MESSAGES_PARKED, Span, Telemetry
 from shared.services.once import AlreadyDone, Inbox
 from shared.services.trace import CURRENT, Trace
@@ -76,20 +74,6 @@ class Consumer:
             return handler
 
         return register
-
-    def register(self, app: func.FunctionApp, get_app: "Callable[[], App]") -> None:
-        """Declare the queue's function, with sessions, so that one stream's events stay in order."""
-
-        async def entry(message: func.ServiceBusMessage) -> None:
-            sent_by = (message.application_properties or {}).get("traceparent")
-            body, app = message.get_body(), get_app()
-            await self.receive(body, app, message.message_id, message.session_id, sent_by)
-
-        entry.__name__ = f"{self.queue}_worker"
-        trigger = app.service_bus_queue_trigger(
-            arg_name="message", queue_name=self.queue, connection=SERVICE_BUS, is_sessions_enabled=True
-        )
-        app.function_name(entry.__name__)(trigger(entry))
 
     async def receive(
         self,

@@ -29,6 +29,7 @@ from schemathesis.checks import CHECKS, load_all_checks
 from functions.http.endpoint import Endpoint
 from functions.http.serve import serve
 from functions.http.surface import endpoint_table
+from functions.routes import declared
 from tests.support.api import SERVICE, World, a_world, an_api, find_endpoint
 from tests.support.contract import published
 
@@ -135,7 +136,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
 
 @pytest.fixture(scope="module")
 def endpoints() -> dict[str, Endpoint]:
-    return {endpoint.name: endpoint for endpoint in endpoint_table()}
+    return {endpoint.name: endpoint for endpoint in endpoint_table(declared())}
 
 
 def known_of(world: World) -> dict[str, list[Any]]:

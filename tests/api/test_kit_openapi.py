@@ -16,12 +16,12 @@ from openapi_spec_validator import validate
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-import functions.api.devops  # noqa: F401 - its examples are looked at
+from functions.api.platform.surface import VERSION, platform
 from functions.http.dialects import DEVOPS
 from functions.http.endpoint import Call, Raw
-from functions.http.health import VERSION, platform
 from functions.http.openapi import describe, document_of
-from functions.http.surface import SURFACES, Catalogue, Surface
+from functions.http.surface import Catalogue, Surface
+from functions.routes import declared
 from shared.domain.kernel.errors import Transient
 from shared.domain.kernel.policy import PUBLIC
 from shared.ports.telemetry import OFF
@@ -88,7 +88,7 @@ def test_a_dialect_declares_its_own_statuses() -> None:
 
 
 @pytest.mark.parametrize(
-    "surface", [*CATALOGUE.values(), *SURFACES.values()], ids=lambda surface: surface.name
+    "surface", [*CATALOGUE.values(), *declared().values()], ids=lambda surface: surface.name
 )
 def test_every_example_is_what_its_schema_says(surface: Surface) -> None:
     document = describe(surface, "1")
@@ -191,7 +191,7 @@ async def test_the_page_shows_every_surface_and_runs_only_its_own_files(kit: Kit
         assert (again.status_code, again.get_body()) == (304, b"")
         assert again.headers["Cache-Control"] == "no-cache"
     start = await kit.send("GET", "/docs/start.js", token=None, catalogue=PLATFORM)
-    for surface in SURFACES.values():
+    for surface in declared().values():
         assert f"openapi/{surface.name}.json" in start.get_body().decode()
 
 
@@ -204,7 +204,7 @@ async def test_no_other_file_can_be_had(kit: Kit, name: str) -> None:
 
 
 def test_a_cold_start_builds_no_document_and_reads_no_page() -> None:
-    loaded = "import sys, functions.http.health; print(*sys.modules)"
+    loaded = "import sys, functions.api.platform.documents; print(*sys.modules)"
     told = subprocess.run([sys.executable, "-c", loaded], check=True, capture_output=True, text=True).stdout
     assert not {"functions.http.openapi", "functions.http.docs", "openapi_ui_bundles"} & set(told.split())
 

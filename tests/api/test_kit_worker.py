@@ -11,13 +11,13 @@ ROOT = Path(__file__).parents[2]
 APP = """
 import azure.functions as func
 from tests.api.kit_notes import CATALOGUE, Kit
-from functions.http.health import platform
+from functions.routes import declared
 from pathlib import Path
 
 kit = Kit(Path(__file__).parent)
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 CATALOGUE["notes"].register(app, lambda: kit.app)
-platform.register(app, lambda: kit.app)
+declared()["platform"].register(app, lambda: kit.app)
 """
 
 # One process per app: the worker library keeps what it has indexed for as long as the process lives.

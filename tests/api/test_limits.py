@@ -10,6 +10,7 @@ import pytest
 from functions.http.dialects import DELIVERY, DEVOPS, INTEGRATION, ORCHESTRATOR, RUNTIME, Dialect
 from functions.http.endpoint import Call, Endpoint, Raw
 from functions.http.surface import Catalogue, Surface, endpoint_table
+from functions.routes import declared
 from shared.domain.kernel.errors import Transient
 from shared.domain.limits.model import PAGE_ITEMS, PREMIUM, RESPONSE_BYTES, STANDARD, Tariff
 from shared.services.limits import Limits
@@ -22,7 +23,7 @@ from tests.support.tokens import Tokens
 WRITES = [endpoint for endpoint in endpoint_table(CATALOGUE) if endpoint.name.endswith("_write_note")]
 PAGED = [
     endpoint
-    for endpoint in (*endpoint_table(), *endpoint_table(CATALOGUE))
+    for endpoint in (*endpoint_table(declared()), *endpoint_table(CATALOGUE))
     if endpoint.paged and endpoint.query is not None
 ]
 """Lists without a query are short by nature: the environments of the ladder, the votes on one promotion."""

@@ -12,12 +12,13 @@ import pytest_asyncio
 
 from functions.http.endpoint import Endpoint
 from functions.http.surface import endpoint_table
+from functions.routes import declared
 from shared.domain.kernel.ids import parse_id
 from tests.support.api import Answer, World, a_world, an_api
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SECURED = [endpoint for endpoint in endpoint_table() if not endpoint.is_public]
+SECURED = [endpoint for endpoint in endpoint_table(declared()) if not endpoint.is_public]
 WITH_BODY = [endpoint for endpoint in SECURED if endpoint.body is not None]
 WITH_IDS = [endpoint for endpoint in SECURED if endpoint.params]
 POSTS = [endpoint for endpoint in SECURED if endpoint.method == "POST"]

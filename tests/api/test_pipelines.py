@@ -8,9 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-import functions.api.devops.pipelines
-import functions.api.devops.runs  # noqa: F401  declares its endpoints
-from functions.http.surface import SURFACES
+from functions.routes import declared
 from shared.domain.kernel.ids import parse_id
 from shared.domain.source.model import Repository
 from shared.settings import Settings
@@ -31,7 +29,7 @@ class Caller:
     async def send(self, method: str, path: str, body: object = None, **more: Any) -> tuple[int, Any]:
         token = more.pop("token", "ann")
         answer = await self.kit.send(
-            method, path, body, token=token, catalogue=SURFACES, app=self.app, **more
+            method, path, body, token=token, catalogue=declared(), app=self.app, **more
         )
         return answer.status_code, told(answer)
 
@@ -112,7 +110,7 @@ async def test_the_same_key_starts_one_run_and_answers_the_same(caller: Caller) 
     path = f"/pipelines/{made['pipelineId']}/run"
     answers = [
         await caller.kit.send(
-            "POST", path, {}, token="ann", catalogue=SURFACES, app=caller.app, idempotency_key="k-1"
+            "POST", path, {}, token="ann", catalogue=declared(), app=caller.app, idempotency_key="k-1"
         )
         for _ in range(2)
     ]

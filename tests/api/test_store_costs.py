@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-import functions.api.devops  # noqa: F401 - declares the endpoints
 from functions.http.endpoint import Endpoint
 from functions.http.surface import endpoint_table
+from functions.routes import declared
 from tests.support.store_costs import Cost, store_costs
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -105,7 +105,7 @@ ALLOWED: Mapping[str, Allowed] = {
     "devops_upload_artifact": Allowed(reads=2, batches=(("artifact", 3),)),
     "devops_get_artifact": Allowed(reads=1),
 }
-ENDPOINTS = [endpoint for endpoint in endpoint_table() if endpoint.surface == "devops"]
+ENDPOINTS = [endpoint for endpoint in endpoint_table(declared()) if endpoint.surface == "devops"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -16,6 +16,7 @@ import pytest_asyncio
 from functions.http.dialects import Shape, delivery_error, orchestrator_error, problem_details
 from functions.http.endpoint import Endpoint
 from functions.http.surface import endpoint_table
+from functions.routes import declared
 from shared.adapters.jwks import COOLDOWN_SECONDS, RETRY_SECONDS
 from shared.adapters.oidc import OidcTokens
 from shared.domain.kernel.errors import Transient
@@ -26,7 +27,7 @@ from tests.support.tokens import AUDIENCE, ISSUER, Tokens, public_jwk, rsa_key
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SECURED = [endpoint for endpoint in endpoint_table() if not endpoint.is_public]
+SECURED = [endpoint for endpoint in endpoint_table(declared()) if not endpoint.is_public]
 DIALECTS = [endpoint for endpoint in endpoint_table(CATALOGUE) if endpoint.name.endswith("_write_note")]
 TOKENS = Tokens(SteppingClock())
 HARMLESS = "devops.other.read"

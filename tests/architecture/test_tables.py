@@ -9,13 +9,14 @@ import function_app  # noqa: F401 - declares every endpoint
 import shared.app  # noqa: F401 - registers every record
 from functions.http.endpoint import Endpoint
 from functions.http.surface import endpoint_table
+from functions.routes import declared
 from functions.workers import CONSUMERS
 from shared.domain.kernel.record import REGISTRY
 from shared.names import INDEXES, PARKED_EVENT, QUEUES, ROUTES
 from shared.ports.store import Index
 from tests.architecture.tree import called_with_text, sources
 
-ENDPOINTS = endpoint_table()
+ENDPOINTS = endpoint_table(declared())
 REMINDER = "Again"
 """What `kernel.events.with_reminders` puts behind the type of a command."""
 HANDLED = {(consumer.queue, event_type) for consumer in CONSUMERS for event_type in consumer.handles}

@@ -1,6 +1,8 @@
 """The real app under Microsoft's worker library: exactly the functions declared, and all of them served."""
 
 import asyncio
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import aiohttp
 import pytest
 
 from functions.http.surface import endpoint_table
+from functions.routes import FILE, declared, route_of, written
 from functions.workers import CONSUMERS
 from local.host import Host
 from local.worker import Function
@@ -15,6 +18,7 @@ from shared.names import COSMOS, DATABASE, DOCUMENTS, LEASES, QUEUES, SERVICE_BU
 from tests.support.host import serving
 from tests.support.process import ServerProcess
 
+ENDPOINTS = endpoint_table(declared())
 TIMERS = {"source_sweep": "*/10 * * * * *", "housekeeping": "0 17 * * * *"}
 FEEDS = {"outbox_relay": None, "views_projector": VIEWS_LEASES}
 """Function -> prefix of its leases: one reader must not take the other's."""
@@ -45,7 +49,7 @@ async def _index(folder: Path) -> Indexed:
 async def _asked(host: Host) -> dict[str, int]:
     statuses: dict[str, int] = {}
     async with aiohttp.ClientSession(host.url) as client:
-        for endpoint in endpoint_table():
+        for endpoint in ENDPOINTS:
             path = endpoint.path.replace("{", "").replace("}", "")
             async with client.request(endpoint.method, path) as answer:
                 statuses[endpoint.name] = answer.status
@@ -58,8 +62,19 @@ def test_every_endpoint_is_a_function_of_its_own_with_its_route_and_method(index
         for name, function in indexed.of_kind("httpTrigger").items()
     }
     assert served == {
-        endpoint.name: (endpoint.path.removeprefix("/"), (endpoint.method,)) for endpoint in endpoint_table()
+        endpoint.name: (endpoint.path.removeprefix("/"), (endpoint.method,)) for endpoint in ENDPOINTS
     }
+
+
+def test_the_routes_that_a_cold_start_reads_are_the_declared_ones() -> None:
+    assert FILE.read_text() == written(map(route_of, ENDPOINTS)), "run `make routes`"
+
+
+def test_indexing_loads_neither_an_endpoint_nor_an_adapter() -> None:
+    asked = "import sys, function_app; print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", asked], check=True, capture_output=True, text=True).stdout
+    heavy = ("functions.api.", "functions.workers", "functions.relay", "shared.app", "shared.adapters")
+    assert [name for name in told.split() if name.startswith(heavy)] == []
 
 
 def test_no_function_leaves_authorisation_to_the_host(indexed: Indexed) -> None:
@@ -95,14 +110,14 @@ def test_the_timers_are_the_ones_we_know(indexed: Indexed) -> None:
 
 
 def test_nothing_else_is_declared(indexed: Indexed) -> None:
-    assert len(indexed.functions) == len(endpoint_table()) + len(QUEUES) + len(FEEDS) + len(TIMERS)
+    assert len(indexed.functions) == len(ENDPOINTS) + len(QUEUES) + len(FEEDS) + len(TIMERS)
 
 
 def test_every_endpoint_answers_by_itself_when_nobody_is_logged_in(indexed: Indexed) -> None:
     """401 from the app: neither the host's 404 for a route that is not there, nor its 500 for a failure."""
     wrong = {
         endpoint.name: indexed.statuses[endpoint.name]
-        for endpoint in endpoint_table()
+        for endpoint in ENDPOINTS
         if not endpoint.is_public and indexed.statuses[endpoint.name] != 401
     }
     assert wrong == {}
@@ -134,5 +149,5 @@ def test_slipway_serves_the_app_through_kill_and_restart_and_gives_dead_letters_
             "0 dead-lettered and 0 parked messages of runs are queued again.\n",
         )
         listed = server.run("routes")
-        assert len(listed.stdout.splitlines()) == len(endpoint_table())
+        assert len(listed.stdout.splitlines()) == len(ENDPOINTS)
         assert server.terminate() == 0

@@ -10,12 +10,11 @@ from typing import Any
 
 import azure.functions as func
 
-import functions.api.devops
-import functions.http.health  # noqa: F401 - declares the platform's own endpoints
 from functions.http.endpoint import Endpoint
 from functions.http.serve import serve
 from functions.http.surface import endpoint_table
 from functions.relay.outbox import relay
+from functions.routes import declared
 from functions.workers import CONSUMERS
 from shared.app import App, build_app
 from shared.ports.tokens import TokenRefused
@@ -120,7 +119,7 @@ def find_endpoint(method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
     """As the host routes: a literal segment beats a parameter."""
     bare = path.partition("?")[0]
     found = []
-    for endpoint in endpoint_table():
+    for endpoint in endpoint_table(declared()):
         pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", endpoint.path)
         match = re.fullmatch(pattern, bare)
         if endpoint.method == method and match:

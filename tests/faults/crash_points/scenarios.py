@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from functions.http.surface import endpoint_table
+from functions.routes import declared
 from functions.workers import CONSUMERS
 from tests.faults.crash_points.installation import Installation
 from tests.faults.crash_points.operations import Chore, Operation, Request
@@ -46,7 +47,7 @@ def scenario(of: str, name: str = "", *, repeatable: str = "") -> Callable[[Prep
 
 
 def changing_endpoints() -> set[str]:
-    return {f"{each.method} {each.path}" for each in endpoint_table() if each.method != "GET"}
+    return {f"{each.method} {each.path}" for each in endpoint_table(declared()) if each.method != "GET"}
 
 
 def handled_events() -> set[str]:

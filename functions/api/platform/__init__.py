@@ -1,0 +1,1 @@
+"""The platform surface: what is public of the installation itself."""

@@ -1,0 +1,101 @@
+"""The functions that nobody calls: queue workers, readers of the change feed, timers.
+
+Only their bindings stand here, for a host to index; what they do is loaded when they first run.
+"""
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any
+
+import azure.functions as func
+
+from shared.names import COSMOS, DATABASE, DOCUMENTS, LEASES, QUEUES, SERVICE_BUS, VIEWS_LEASES
+
+if TYPE_CHECKING:
+    from shared.app import App
+
+type GetApp = Callable[[], "App"]
+
+
+def register(app: func.FunctionApp, get_app: GetApp, *, elsewhere: Collection[str] = ()) -> None:
+    """Add every background function. The queues in `elsewhere` are worked off by something else."""
+    for queue in QUEUES:
+        if queue not in elsewhere:
+            _register_worker(app, get_app, queue)
+    _register_feeds(app, get_app)
+    _register_timers(app, get_app)
+
+
+def _register_worker(app: func.FunctionApp, get_app: GetApp, queue: str) -> None:
+    """One function per queue, with sessions, so that one stream's events stay in order."""
+
+    async def entry(message: func.ServiceBusMessage) -> None:
+        from functions.workers import consumer_of  # noqa: PLC0415
+
+        sent_by = (message.application_properties or {}).get("traceparent")
+        consumer, body = consumer_of(queue), message.get_body()
+        await consumer.receive(body, get_app(), message.message_id, message.session_id, sent_by)
+
+    entry.__name__ = f"{queue}_worker"
+    trigger = app.service_bus_queue_trigger(
+        arg_name="message", queue_name=queue, connection=SERVICE_BUS, is_sessions_enabled=True
+    )
+    app.function_name(entry.__name__)(trigger(entry))
+
+
+def _register_feeds(app: func.FunctionApp, get_app: GetApp) -> None:
+    async def outbox_relay(documents: func.DocumentList) -> None:
+        from functions.relay.outbox import relay  # noqa: PLC0415
+
+        ours = get_app()
+        await relay(_plain(documents), ours.bus, ours.telemetry)
+
+    async def views_projector(documents: func.DocumentList) -> None:
+        from functions.relay.views import project  # noqa: PLC0415
+
+        await project(_plain(documents), get_app().views)
+
+    _on_feed(app, outbox_relay)
+    _on_feed(app, views_projector, leases=VIEWS_LEASES)
+
+
+def _register_timers(app: func.FunctionApp, get_app: GetApp) -> None:
+    async def source_sweep(timer: func.TimerRequest) -> None:
+        from functions.relay.timers import sweep_source  # noqa: PLC0415
+
+        await sweep_source(get_app())
+
+    async def housekeeping(timer: func.TimerRequest) -> None:
+        await get_app().housekeep()
+
+    for entry, schedule, at_start in (
+        (source_sweep, "*/10 * * * * *", True),
+        (housekeeping, "0 17 * * * *", False),
+    ):
+        trigger = app.timer_trigger(arg_name="timer", schedule=schedule, run_on_startup=at_start)
+        app.function_name(entry.__name__)(trigger(entry))
+
+
+def _on_feed(app: func.FunctionApp, entry: Callable[..., object], *, leases: str | None = None) -> None:
+    """A reader with a place of its own in the feed. What failed holds its lease and comes again for ever:
+    skipped, its facts would never be told."""
+    trigger = app.cosmos_db_trigger(
+        arg_name="documents",
+        connection=COSMOS,
+        database_name=DATABASE,
+        container_name=DOCUMENTS,
+        lease_container_name=LEASES,
+        lease_container_prefix=leases,
+        create_lease_container_if_not_exists=False,
+        max_items_per_invocation=100,
+    )
+    retry = app.retry(
+        strategy="exponential_backoff",
+        max_retry_count="-1",
+        minimum_interval="00:00:01",
+        maximum_interval="00:01:00",
+    )
+    app.function_name(entry.__name__)(trigger(retry(entry)))
+
+
+def _plain(documents: func.DocumentList) -> list[dict[str, Any]]:
+    return [dict(document) for document in documents]
