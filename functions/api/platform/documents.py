@@ -1,4 +1,4 @@
-"""What does it offer: the OpenAPI documents, and a page to read them.
+"""The API documents: every surface as OpenAPI, and a page to read and try it.
 
 What makes them is imported by the first who asks for one.
 """

@@ -1,4 +1,4 @@
-"""Is it up, can it serve."""
+"""Whether this installation is up, and whether it can serve."""
 
 from typing import Literal
 
