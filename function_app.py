@@ -7,6 +7,7 @@ import azure.functions as func
 
 from functions import background, routes
 from functions.http.logs import configure_logging
+from functions.process import compose
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,11 +19,8 @@ configure_logging(settings.log_level)
 
 @cache
 def composition() -> "App":
-    """The one App of this process, made on first use: a host indexes all functions before it calls one, and
-    the adapters take longest to import."""
-    from shared.app import build_app  # noqa: PLC0415
-
-    return build_app(settings)
+    """The one App of this process, made on first use: a host indexes all functions before it calls one."""
+    return compose(settings)
 
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)

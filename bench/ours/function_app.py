@@ -8,7 +8,8 @@ import azure.functions as func
 import bench.ours.callers  # noqa: F401 - declares its endpoint
 from bench.ours.endpoints import measured
 from functions.http.logs import configure_logging
-from shared.app import App, build_app
+from functions.process import compose
+from shared.app import App
 from shared.settings import Settings
 
 settings = Settings.load()
@@ -18,7 +19,7 @@ configure_logging(settings.log_level)
 @cache
 def composition() -> App:
     """The one App of this process."""
-    return build_app(settings)
+    return compose(settings)
 
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
