@@ -41,8 +41,7 @@ _PLACEHOLDER = re.compile(r"\{([A-Za-z][A-Za-z0-9]*)\}")
 _PATH = re.compile(r"(/([A-Za-z0-9._-]+|\{[A-Za-z][A-Za-z0-9]*\}))+")
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """What arrived, for the few handlers that need more than typed arguments. Header names are lower-case."""
 
     method: str
@@ -55,8 +54,7 @@ class Received:
         return urlsplit(self.url).path
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """Who calls, with what to do it, and what the headers asked for.
 
     `once` is there when the caller sent an Idempotency-Key. Hand it to the one service call that has the

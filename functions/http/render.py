@@ -1,8 +1,8 @@
 """A handler's result as an answer: the view of it, ETag, Location, one page of a list."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from functions.http.cursors import Cursors
@@ -15,14 +15,13 @@ from shared.services.unit import Page
 from shared.services.views import Total
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A response before the headers that every response carries. Bytes are final: a replay sends these."""
 
     status: int
     body: bytes
     content_type: str | None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 def render(

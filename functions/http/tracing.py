@@ -1,7 +1,7 @@
 """The W3C trace context of one request, in and out, and what a watcher is told of it."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from functions.http.endpoint import Endpoint
 from shared.ports.telemetry import REQUEST_DURATION, REQUEST_ERRORS, Span, Telemetry
@@ -39,7 +39,7 @@ def open_span(telemetry: Telemetry, endpoint: Endpoint, trace: Trace) -> Span:
     }
     name = f"HTTP {endpoint.method} {endpoint.path}"
     span = telemetry.begin(name, "server", told, trace_id=trace.trace_id, parent=trace.traceparent)
-    CURRENT.set(replace(trace, traceparent=span.traceparent))
+    CURRENT.set(trace._replace(traceparent=span.traceparent))
     return span
 
 

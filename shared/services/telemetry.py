@@ -3,7 +3,7 @@ that the others pay nothing for it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.events import id_in
@@ -25,7 +25,7 @@ class TracedUnits(Units):
     async def run[R](self, actor: Actor, root: Root, turn: Turn[R], once: Once | None = None) -> R:
         trace = current_trace()
         with self.telemetry.begin(f"unit {root.kind}", trace_id=trace.trace_id) as span:
-            outer = CURRENT.set(replace(trace, traceparent=span.traceparent))
+            outer = CURRENT.set(trace._replace(traceparent=span.traceparent))
             try:
                 return await Units.run(self, actor, root, turn, once)
             except AlreadyDone as done:

@@ -2,12 +2,11 @@
 is."""
 
 from contextvars import ContextVar
-from dataclasses import dataclass
 from random import getrandbits
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(NamedTuple):
     """`trace_id` is 32 hex digits (W3C), minted once when intent enters. `causation_id` is the causing
     event. `traceparent` names the span that works now: ours where somebody watches, else the caller's."""
 
