@@ -1,0 +1,1 @@
+"""Small Pulumi programs and policy packs, and what runs them in tests."""
