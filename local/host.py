@@ -24,14 +24,15 @@ from local.data_folder import CannotStart, DataFolder
 from local.feed_trigger import FeedTrigger
 from local.http import Asgi, Front, build_routes
 from local.ncrontab import BadSchedule
-from local.queue_trigger import LocalBus, QueueTrigger
+from local.queue_trigger import QueueTrigger, Recovering
 from local.routes import BadRoute
 from local.timer_trigger import TimerTrigger
 from local.triggers import Trigger
 from local.worker import MODULE, Function, IndexingFailed, Worker
+from shared.ports.bus import Bus
 from shared.ports.clock import Clock
 from shared.ports.ids import Ids
-from shared.ports.store import ChangeFeed
+from shared.ports.store import Feed
 from shared.settings import PREFIX, Settings
 
 PATIENCE: Final = 10.0
@@ -46,9 +47,9 @@ class Platform(Protocol):
     @property
     def settings(self) -> Settings: ...
     @property
-    def feed(self) -> ChangeFeed: ...
+    def feed(self) -> Feed: ...
     @property
-    def bus(self) -> LocalBus: ...
+    def bus(self) -> Bus: ...
     @property
     def clock(self) -> Clock: ...
     @property
@@ -144,7 +145,8 @@ class Host:
         admin = Admin({each.function.name: each.fire for each in self._triggers}, len(self.worker.functions))
         mounts: list[tuple[str, Asgi]] = [("/admin/", admin), *self._mounts(self.platform)]
         front = Front(self.worker, build_routes(self.worker.functions, host_file.route_prefix), mounts)
-        await self.platform.bus.recover()
+        if isinstance(self.platform.bus, Recovering):
+            await self.platform.bus.recover()
         server = _Server(_server_config(front))
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
         cleanup.push_async_callback(self._stop, server, serving, admin)
@@ -264,4 +266,6 @@ def as_environment(settings: Settings) -> Mapping[str, str]:
 def _text(value: object) -> str:
     if isinstance(value, dict):
         return ",".join(f"{key}:{item}" for key, item in value.items())
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
     return str(value)

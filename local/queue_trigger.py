@@ -9,8 +9,8 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Final, Protocol
+from datetime import UTC
+from typing import Final, Protocol, runtime_checkable
 
 from local.protos import TypedData
 from local.running import Running
@@ -21,22 +21,21 @@ from shared.ports.bus import Bus, Message, Received
 from shared.ports.clock import Clock
 
 LOOK_EVERY: Final = 1.0
-"""Seconds; a redrive in another process, and a lock that runs out, wake nobody here."""
+"""Seconds that one `receive` waits; a redrive in another process, and a lock that runs out, wake nobody."""
 
 log = logging.getLogger("slipway.host")
 
 
-class LocalBus(Bus, Protocol):
-    """What the embedded bus offers beyond the port, so that a pump need not poll."""
+@runtime_checkable
+class Recovering(Protocol):
+    """A bus that no other process receives from, so that a lock found at the start is a dead process's."""
 
     async def recover(self) -> int:
         """Free the messages that a process which died still holds. Returns how many."""
 
-    async def wait(self, queue: str, timeout: float) -> None:
-        """Return when the queue has stirred since the last wait, at the latest after `timeout` seconds."""
 
-    async def next_due(self, queue: str) -> datetime | None:
-        """When the next scheduled message joins the queue."""
+class LocalBus(Bus, Recovering, Protocol):
+    """The embedded bus."""
 
 
 @dataclass
@@ -45,7 +44,7 @@ class QueueTrigger:
 
     function: Function
     engine: Engine
-    bus: LocalBus
+    bus: Bus
     clock: Clock
     slots: int
     renew_for: float
@@ -65,7 +64,10 @@ class QueueTrigger:
                 continue
             try:
                 received = await self.bus.receive(
-                    self.queue, limit=self.slots - len(self.running), lock_for=self.lock_for
+                    self.queue,
+                    limit=self.slots - len(self.running),
+                    lock_for=self.lock_for,
+                    wait=LOOK_EVERY,
                 )
             except Transient as error:
                 log.warning("%s cannot receive from %s: %s", self.function.name, self.queue, error)
@@ -73,8 +75,6 @@ class QueueTrigger:
                 continue
             for one in received:
                 self.running.start(self._deliver(one))
-            if not received:
-                await self._idle()
 
     async def fire(self, given: str) -> Outcome:
         message = Message(message_id="admin", body=given.encode())
@@ -83,12 +83,6 @@ class QueueTrigger:
 
     async def drain(self, patience: float) -> None:
         await self.running.drain(patience)
-
-    async def _idle(self) -> None:
-        """Wait until the queue stirs: a message came, or one was settled and its session is free again."""
-        due = await self.bus.next_due(self.queue)
-        left = LOOK_EVERY if due is None else (due - self.clock.now()).total_seconds()
-        await self.bus.wait(self.queue, max(0.0, min(left, LOOK_EVERY)))
 
     async def _deliver(self, one: Received) -> None:
         renewing = asyncio.create_task(self._keep_locked(one))

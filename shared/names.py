@@ -13,6 +13,8 @@ COSMOS = "Cosmos"
 DATABASE = "slipway"
 DOCUMENTS = "documents"
 LEASES = "leases"
+BLOBS = "blobs"
+"""The container of bundles, logs and build outputs."""
 VIEWS_LEASES = "views"
 """Prefix of the second reader of the feed in the same container."""
 
@@ -23,6 +25,8 @@ PROMOTIONS = "promotions"
 DEPLOYMENTS = "deployments"
 GITOPS = "gitops"
 QUEUES = (SOURCE, CHECKS, RUNS, PROMOTIONS, DEPLOYMENTS, GITOPS)
+ROTATION = "secret-rotation"
+"""Key Vault's own news that a secret is about to expire. Without sessions: Event Grid cannot send to one."""
 
 # Event or command type -> the queues whose worker acts on it. Types without a row are facts for subscribers.
 ROUTES: dict[str, tuple[str, ...]] = {
@@ -53,23 +57,61 @@ def parked(queue: str) -> str:
 INDEXES: tuple[Index, ...] = (
     Index("repository", (), "created_at"),
     Index("repository", ("project",), "created_at"),
+    Index("repository", (), "name"),
+    Index("repository", ("project",), "name"),
     Index("branch", ("repository",), "name"),
+    Index("branch", ("repository",), "updated_at"),
+    Index("branch", ("repository", "status"), "name"),
     Index("commit", ("repository",), "recorded_at"),
     Index("commit", ("repository", "branch"), "recorded_at"),
+    Index("commit", ("repository", "author"), "recorded_at"),
+    Index("commit", ("repository",), "committed_at"),
+    Index("commit", ("repository", "branch"), "committed_at"),
+    Index("pull-request", (), "created_at"),
+    Index("pull-request", ("project",), "created_at"),
+    Index("pull-request", ("status",), "created_at"),
+    Index("pull-request", ("opened_by",), "created_at"),
+    Index("pull-request", ("repository",), "created_at"),
+    Index("pull-request", ("repository", "status"), "created_at"),
+    Index("pull-request", ("repository", "target_branch"), "created_at"),
     Index("pull-request", ("repository",), "number"),
-    Index("pull-request", ("repository", "status"), "number"),
+    Index("pull-request", (), "updated_at"),
+    Index("pull-request", ("repository",), "updated_at"),
+    Index("pipeline", (), "created_at"),
+    Index("pipeline", ("project",), "created_at"),
     Index("pipeline", ("repository",), "created_at"),
+    Index("pipeline", (), "updated_at"),
+    Index("run", (), "created_at"),
+    Index("run", ("project",), "created_at"),
     Index("run", ("repository",), "created_at"),
     Index("run", ("pipeline",), "created_at"),
+    Index("run", ("status",), "created_at"),
+    Index("run", ("repository", "branch"), "created_at"),
+    Index("run", (), "updated_at"),
+    Index("build-result", (), "created_at"),
     Index("build-result", ("repository",), "created_at"),
+    Index("build-result", ("pipeline",), "created_at"),
+    Index("build-result", ("status",), "created_at"),
+    Index("build-result", ("repository", "branch"), "created_at"),
     Index("release", (), "created_at"),
     Index("release", ("project",), "created_at"),
-    Index("release", ("component",), "created_at"),
+    Index("release", ("project", "module"), "created_at"),
+    Index("release", ("status",), "created_at"),
+    Index("release", ("project", "module"), "number"),
     Index("promotion", (), "created_at"),
+    Index("promotion", ("project",), "created_at"),
     Index("promotion", ("release",), "created_at"),
-    Index("promotion", ("environment",), "created_at"),
-    Index("deployment", ("environment",), "created_at"),
+    Index("promotion", ("environment_name",), "created_at"),
+    Index("promotion", ("status",), "created_at"),
+    Index("promotion", ("environment_name", "status"), "created_at"),
+    Index("promotion", (), "updated_at"),
+    Index("deployment", (), "created_at"),
     Index("deployment", ("release",), "created_at"),
+    Index("deployment", ("environment_name",), "created_at"),
+    Index("deployment", ("status",), "created_at"),
+    Index("deployment", (), "updated_at"),
     Index("sync-state", (), "updated_at"),
-    Index("sync-state", ("environment",), "updated_at"),
+    Index("sync-state", ("environment_name",), "updated_at"),
+    Index("sync-state", ("status",), "updated_at"),
+    Index("sync-state", (), "module"),
 )

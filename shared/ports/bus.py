@@ -18,7 +18,10 @@ class LockLost(Transient):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is sent. `message_id` is what duplicate detection compares; `session_id` is the order it keeps."""
+    """What is sent. `message_id` is what duplicate detection compares; `session_id` is the order it keeps.
+
+    A work queue on Service Bus refuses a message without a session.
+    """
 
     message_id: str
     body: bytes
@@ -42,7 +45,11 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that was given up, with why."""
+    """A message that was given up, with why. `sequence` orders them.
+
+    `dead_at` is when it was given up or, where the bus does not keep that (Service Bus), when it was
+    enqueued.
+    """
 
     queue: str
     message: Message
@@ -62,12 +69,21 @@ class Sender(Protocol):
 
 
 class Bus(Sender, Protocol):
-    """What the local platform and operators need besides. On Azure the Functions host does the receiving."""
+    """What the local platform and operators need besides. On Azure the Functions host does the receiving.
 
-    async def receive(self, queue: str, *, limit: int = 1, lock_for: float = 60.0) -> list[Received]:
-        """Lock up to `limit` messages, oldest first. A session with a locked message gives no other message;
-        a message not yet due is not given. A message delivered 3 times without settlement is
-        dead-lettered."""
+    A queue that was never made holds nothing, or is refused with Permanent where queues have to be made.
+    """
+
+    async def receive(
+        self, queue: str, *, limit: int = 1, lock_for: float = 60.0, wait: float = 0.0
+    ) -> list[Received]:
+        """Lock up to `limit` messages: of a session the oldest, of several sessions in any order.
+
+        A session with a locked message gives no other message; a message not yet due is not given. A message
+        delivered 3 times without settlement is dead-lettered. If there is none, waits up to `wait` seconds
+        for the first; a bus behind a network needs about a second to know that there is none. `lock_for` is
+        seconds; a queue on Service Bus has a lock time of its own, which counts instead.
+        """
 
     async def renew(self, received: Received, *, lock_for: float = 60.0) -> None: ...
 
@@ -81,7 +97,11 @@ class Bus(Sender, Protocol):
     async def dead_letters(self, queue: str, limit: int = 100) -> list[DeadLetter]: ...
 
     async def redrive(self, queue: str) -> int:
-        """Put every dead-lettered message of the queue back, delivery count 0. Returns how many."""
+        """Put every dead-lettered message of the queue back, delivery count 0. Returns how many.
+
+        To duplicate detection each is a new message, so its id may be another. None is lost if the process
+        dies in between: it is dead still, or back, or both, and then the same call again makes it one.
+        """
 
     async def depth(self, queue: str) -> int:
         """Active and scheduled messages, locked ones included."""

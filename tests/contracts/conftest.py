@@ -2,11 +2,13 @@
 
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 import pytest
+import pytest_asyncio
 
 from shared.adapters import processes
 from shared.adapters.embedded.bus import SqliteBus
@@ -14,7 +16,11 @@ from shared.adapters.embedded.store import SqliteStore
 from shared.adapters.targets.folder import FolderTarget
 from shared.ports.bus import Bus
 from shared.ports.clock import Clock
-from shared.ports.store import ChangeFeed, Index, Store
+from shared.ports.store import Feed, Index, Store
+from tests.contracts.azure_site import AzureSite
+from tests.contracts.cosmos_site import SITES, connections_closed
+from tests.contracts.servicebus_site import SITES as SERVICE_BUS
+from tests.contracts.servicebus_site import OwnBus
 from tests.support.app import SteppingClock
 from tests.support.targets import Artifact, Pack, made, tar_gz
 
@@ -25,20 +31,29 @@ INDEXES = (
 )
 
 
-class FeedingStore(Store, ChangeFeed, Protocol):
+class FeedingStore(Store, Feed, Protocol):
     """A store together with its feed, as one adapter offers them."""
 
 
-class ClosingBus(Bus, Protocol):
-    async def aclose(self) -> None: ...
+class MovingClock(Clock, Protocol):
+    def advance(self, **delta: float) -> None:
+        """By a timedelta of those."""
+
+
+@dataclass(frozen=True)
+class BusBench:
+    """A bus and the clock that it goes by."""
+
+    bus: Bus
+    clock: MovingClock
 
 
 def sqlite_store(folder: Path, indexes: Sequence[Index], clock: Clock) -> FeedingStore:
     return SqliteStore(folder / "store.db", indexes, clock)
 
 
-def sqlite_bus(folder: Path, clock: Clock) -> ClosingBus:
-    return SqliteBus(folder / "bus.db", clock)
+def cosmos_store(folder: Path, indexes: Sequence[Index], clock: Clock) -> FeedingStore:
+    return SITES.any.store(indexes, clock)
 
 
 class StillClock(SteppingClock):
@@ -48,8 +63,26 @@ class StillClock(SteppingClock):
         return self._now
 
 
-STORES: dict[str, Callable[[Path, Sequence[Index], Clock], FeedingStore]] = {"sqlite": sqlite_store}
-BUSES: dict[str, Callable[[Path, Clock], ClosingBus]] = {"sqlite": sqlite_bus}
+STORES: dict[str, Callable[[Path, Sequence[Index], Clock], FeedingStore]] = {
+    "sqlite": sqlite_store,
+    "cosmos": cosmos_store,
+}
+BUSES = ("sqlite_bus", "service_bus")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cosmos_sites() -> Iterator[None]:
+    """Whatever a test started stops with the session."""
+    yield
+    SITES.close()
+
+
+@pytest.fixture(scope="session")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureSite]:
+    """Key Vault, Blob Storage and the identity endpoint, for the suites of their ports."""
+    site = AzureSite(tmp_path_factory.mktemp("azure"))
+    yield site
+    site.close()
 
 
 @pytest.fixture
@@ -64,15 +97,48 @@ async def store(
     opened = STORES[request.param](tmp_path, INDEXES, clock)
     yield opened
     await opened.aclose()
+    await connections_closed()
+
+
+@pytest.fixture
+async def sqlite_bus(tmp_path: Path) -> AsyncIterator[BusBench]:
+    clock = SteppingClock()
+    bus = SqliteBus(tmp_path / "bus.db", clock)
+    yield BusBench(bus, clock)
+    await bus.aclose()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def service_bus_sites() -> Iterator[None]:
+    """As those of Cosmos."""
+    yield
+    SERVICE_BUS.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def open_service_bus() -> AsyncIterator[OwnBus]:
+    """One for all tests, in the loop that they share: the SDK takes a second to open and to close a link."""
+    bus = SERVICE_BUS.any.bus()
+    yield bus
+    await bus.aclose()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def service_bus(open_service_bus: OwnBus) -> BusBench:
+    site = SERVICE_BUS.any
+    await site.clear(open_service_bus)
+    return BusBench(open_service_bus, site.clock)
 
 
 @pytest.fixture(params=BUSES)
-async def bus(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: SteppingClock
-) -> AsyncIterator[ClosingBus]:
-    opened = BUSES[request.param](tmp_path, clock)
-    yield opened
-    await opened.aclose()
+def bus_bench(request: pytest.FixtureRequest) -> BusBench:
+    bench: BusBench = request.getfixturevalue(request.param)
+    return bench
+
+
+@pytest.fixture
+def bus(bus_bench: BusBench) -> Bus:
+    return bus_bench.bus
 
 
 @pytest.fixture

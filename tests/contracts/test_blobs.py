@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from shared.adapters.embedded.blobs import FileBlobs
+from shared.adapters.embedded.system import SystemClock
 from shared.domain.kernel.errors import Conflict, Invalid, NotFound, Permanent
 from shared.ports.blobs import BlobInfo, Blobs
+from tests.contracts.azure_site import AzureSite
 from tests.support.app import SteppingClock
 
 HOUR = timedelta(hours=1)
@@ -28,11 +30,15 @@ def files(tmp_path: Path, clock: SteppingClock) -> FileBlobs:
     return FileBlobs(tmp_path / "blobs", base_url="http://127.0.0.1:7071/", clock=clock)
 
 
-@pytest.fixture(params=["files"])
-def blobs(request: pytest.FixtureRequest) -> Blobs:
+@pytest.fixture(params=["files", "azure"])
+async def blobs(request: pytest.FixtureRequest) -> AsyncIterator[Blobs]:
     """A second adapter is one more parameter, and the fixture of that name."""
-    adapter: Blobs = request.getfixturevalue(request.param)
-    return adapter
+    adapter = request.getfixturevalue(request.param)
+    if isinstance(adapter, AzureSite):
+        async with adapter.blobs(SystemClock()) as made:
+            yield made
+    else:
+        yield adapter
 
 
 def _digest(data: bytes) -> str:

@@ -10,8 +10,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from shared.adapters.blob_paths import content_type
 from shared.adapters.embedded.blobs import FileBlobs
-from shared.adapters.embedded.signed_blobs import SignedBlobs, content_type
+from shared.adapters.embedded.signed_blobs import SignedBlobs
 from shared.domain.kernel.errors import Forbidden
 from tests.support.app import SteppingClock
 

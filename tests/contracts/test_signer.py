@@ -1,21 +1,35 @@
 """What every signer promises, and where the embedded one keeps its key."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.adapters.azure.signer import KeyVaultSigner
 from shared.adapters.embedded.signer import HmacSigner
+from shared.adapters.embedded.vault import FileVault
 from shared.ports.signer import Signer
+from tests.support.app import CountingIds, SteppingClock
 
-SIGNERS: dict[str, Callable[[Path], Signer]] = {"hmac": lambda folder: HmacSigner(folder / "signing.key")}
+
+async def _hmac(folder: Path) -> Signer:
+    return HmacSigner(folder / "signing.key")
+
+
+async def _vault(folder: Path) -> Signer:
+    """Over the Vault port; which adapter is behind it makes no difference."""
+    clock = SteppingClock()
+    return await KeyVaultSigner.load(FileVault(folder / "vault", clock, CountingIds()), clock, undecided=0)
+
+
+SIGNERS: dict[str, Callable[[Path], Awaitable[Signer]]] = {"hmac": _hmac, "vault": _vault}
 
 
 @pytest.fixture(params=SIGNERS)
-def signer(request: pytest.FixtureRequest, tmp_path: Path) -> Signer:
-    return SIGNERS[request.param](tmp_path)
+async def signer(request: pytest.FixtureRequest, tmp_path: Path) -> Signer:
+    return await SIGNERS[request.param](tmp_path)
 
 
 def test_what_it_signed_verifies_and_nothing_else_does(signer: Signer) -> None:
@@ -35,8 +49,8 @@ def test_what_it_signed_verifies_and_nothing_else_does(signer: Signer) -> None:
 
 
 @pytest.mark.parametrize("name", SIGNERS)
-def test_it_signs_any_bytes(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    made = SIGNERS[name](tmp_path_factory.mktemp("signer"))
+async def test_it_signs_any_bytes(name: str, tmp_path: Path) -> None:
+    made = await SIGNERS[name](tmp_path)
 
     @given(st.binary(), st.binary())
     def check(one: bytes, other: bytes) -> None:
@@ -47,8 +61,8 @@ def test_it_signs_any_bytes(name: str, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.mark.parametrize("name", SIGNERS)
-def test_two_installations_do_not_sign_for_each_other(name: str, tmp_path: Path) -> None:
-    one, other = SIGNERS[name](tmp_path / "one"), SIGNERS[name](tmp_path / "other")
+async def test_two_installations_do_not_sign_for_each_other(name: str, tmp_path: Path) -> None:
+    one, other = await SIGNERS[name](tmp_path / "one"), await SIGNERS[name](tmp_path / "other")
     assert not other.verify(b"data", one.sign(b"data"))
 
 

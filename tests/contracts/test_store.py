@@ -1,21 +1,23 @@
-"""What every document store promises, then what the SQLite one promises of its file."""
+"""What every document store promises."""
 
-import re
-import sqlite3
-from contextlib import closing
 from datetime import timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from shared.adapters.embedded.sqlite import Database, advance
-from shared.adapters.embedded.store import SqliteStore, query_sql
-from shared.domain.kernel.errors import Permanent, Transient
+from shared.domain.kernel.errors import Permanent
 from shared.domain.kernel.ids import Root
-from shared.names import INDEXES
-from shared.ports.store import BatchTooLarge, Index, Partition, Query, StoreConflict, TenantStore, Write
+from shared.ports.store import (
+    BatchTooLarge,
+    Document,
+    Feed,
+    Partition,
+    Query,
+    StoreConflict,
+    TenantStore,
+    Write,
+)
 from tests.contracts.conftest import STORES, FeedingStore, StillClock
 from tests.support.app import SteppingClock
 
@@ -38,6 +40,15 @@ def create(name: str, **body: Any) -> Write:
 
 async def ids_by(tenant: TenantStore, **query: Any) -> list[str]:
     return [found.id for found in await tenant.query(Query("thing", **query))]
+
+
+async def fed(feed: Feed, position: str = "", limit: int = 3) -> list[Document]:
+    """All that the feed has after that position, read in stretches of about `limit`."""
+    everything: list[Document] = []
+    while (stretch := await feed.read(position, limit)).documents:
+        everything += stretch.documents
+        position = stretch.position
+    return everything
 
 
 async def test_what_is_written_is_read_back_whole(partition: Partition) -> None:
@@ -116,11 +127,12 @@ async def test_a_batch_is_bounded_by_operations(partition: Partition) -> None:
     assert await partition.scan("more-") == []
 
 
+@pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
 async def test_a_batch_is_bounded_by_bytes(partition: Partition) -> None:
-    half = "x" * (1024 * 1024 - len('{"s":""}'))
+    half = "x" * (1024 * 1024 - 1024)  # what an adapter writes beside a body counts as well
     await partition.commit([create("a", s=half), create("b", s=half)])
     with pytest.raises(BatchTooLarge):
-        await partition.commit([create("c", s=half), create("d", s=half + "x")])
+        await partition.commit([create("c", s=half), create("d", s=half + "x" * 2048)])
     assert (await partition.read(["a", "b", "c", "d"])).keys() == {"a", "b"}
 
 
@@ -150,7 +162,7 @@ async def test_an_expired_document_is_gone_at_once(
     assert await partition.read(["a"]) == {}
     assert await partition.scan("") == []
     assert await tenant.query(Query("thing", {}, "at")) == []
-    assert await store.changes(0, 10) == []
+    assert await fed(store) == []
     for op in ("replace", "delete"):
         with pytest.raises(StoreConflict):
             await partition.commit([Write(op, "a", "thing", etag=etags["a"])])
@@ -250,106 +262,49 @@ async def test_the_feed_gives_every_latest_version_once_in_commit_order(store: F
             Write("delete", "gone", "thing", etag=etags["gone"]),
         ]
     )
-    everything = await store.changes(0, 10)
-    assert [(found.tenant, found.id) for found in everything] == [
-        ("acme", "b"),
-        ("rival", "a"),
-        ("acme", "a"),
-    ]
-    assert all(one.sequence < next_one.sequence for one, next_one in pairwise(everything))
-    assert await store.changes(everything[0].sequence, 1) == [everything[1]]
-    assert await store.changes(everything[-1].sequence, 10) == []
+    for limit in (1, 2, 10):
+        everything = await fed(store, limit=limit)
+        assert sorted((found.tenant, found.id) for found in everything) == [
+            ("acme", "a"),
+            ("acme", "b"),
+            ("rival", "a"),
+        ]
+        assert [found.id for found in everything if found.tenant == "acme"] == ["b", "a"]
 
 
 async def test_the_feed_shows_what_comes_after_a_deleted_last_document(store: FeedingStore) -> None:
     partition = store.open("acme").partition(ROOT)
     etag = (await partition.commit([create("a")]))["a"]
-    place = (await store.changes(0, 10))[-1].sequence
+    position = (await store.read("", 10)).position
     await partition.commit([Write("delete", "a", "thing", etag=etag)])
     await partition.commit([create("b")])
-    assert [found.id for found in await store.changes(place, 10)] == ["b"]
+    assert [found.id for found in await fed(store, position)] == ["b"]
+
+
+async def test_what_the_feed_gives_is_what_a_read_gives(store: FeedingStore, partition: Partition) -> None:
+    await partition.commit([create("a", n=1), create("b", n=2)])
+    found = await partition.read(["a", "b"])
+    for document in await fed(store):
+        read = found[document.id]
+        assert (document.tenant, document.root, document.kind) == (read.tenant, read.root, read.kind)
+        assert (document.body, document.etag) == (read.body, read.etag)
+        assert document.sequence > 0
+
+
+async def test_a_feed_with_nothing_new_says_so_and_goes_on_later(
+    store: FeedingStore, partition: Partition
+) -> None:
+    empty = await store.read("", 10)
+    assert empty.documents == []
+    await partition.commit([create("a")])
+    first = await store.read(empty.position, 10)
+    assert [found.id for found in first.documents] == ["a"]
+    nothing = await store.read(first.position, 10)
+    assert nothing.documents == []
+    await partition.commit([create("b")])
+    for position in (first.position, nothing.position):
+        assert [found.id for found in (await store.read(position, 10)).documents] == ["b"]
 
 
 async def test_a_store_that_answers_is_ready(store: FeedingStore) -> None:
     await store.ready()
-
-
-@pytest.mark.parametrize("index", INDEXES, ids=str)
-async def test_every_declared_query_walks_exactly_one_index_range(index: Index, tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "store.db", INDEXES, SteppingClock())
-    await store.aclose()
-    with closing(sqlite3.connect(tmp_path / "store.db")) as file:
-        for part in ("first", "equals", "beyond"):
-            for descending in (False, True):
-                sql = query_sql(index, part, descending)
-                plan = [row[3] for row in file.execute(f"EXPLAIN QUERY PLAN {sql}", [None] * sql.count("?"))]
-                assert len(plan) == 1, plan  # a sort would be a second step
-                assert plan[0].startswith("SEARCH documents USING INDEX query:"), plan
-                equals = len(index.equal) + (part == "equals")
-                assert plan[0].count("<expr>=?") == equals, plan
-                assert ("id<?" if descending else "id>?") in plan[0] or part != "equals", plan
-                assert ("<expr><?" if descending else "<expr>>?") in plan[0] or part != "beyond", plan
-
-
-async def test_reopening_keeps_the_documents_and_follows_the_declared_indexes(tmp_path: Path) -> None:
-    path, clock = tmp_path / "made" / "store.db", SteppingClock()
-    before = SqliteStore(path, [Index("thing", ("color",), "at"), Index("thing", (), "number")], clock)
-    await before.open("acme").partition(ROOT).commit([create("a", at=1, number=1)])
-    await before.aclose()
-    after = SqliteStore(path, [Index("thing", (), "at"), Index("thing", (), "number")], clock)
-    assert await ids_by(after.open("acme"), where={}, order="at") == ["a"]
-    await after.aclose()
-    with closing(sqlite3.connect(path)) as file:
-        names = file.execute(
-            "SELECT name FROM sqlite_schema WHERE name LIKE 'query:%' ORDER BY name"
-        ).fetchall()
-    assert names == [("query:thing::at",), ("query:thing::number",)]
-
-
-async def test_purging_removes_a_bounded_number_of_expired_documents(tmp_path: Path) -> None:
-    clock = SteppingClock()
-    store = SqliteStore(tmp_path / "store.db", [], clock)
-    soon = clock.now() + timedelta(minutes=1)
-    partition = store.open("acme").partition(ROOT)
-    await partition.commit([Write("create", str(n), "thing", expires_at=soon) for n in range(5)])
-    await partition.commit([create("kept")])
-    assert await store.purge() == 0
-    clock.advance(minutes=1)
-    assert [await store.purge(3), await store.purge(3), await store.purge(3)] == [3, 2, 0]
-    assert (await partition.read(["kept"])).keys() == {"kept"}
-    await store.aclose()
-
-
-@pytest.mark.parametrize("spoil", ["a folder that is a file", "a file that is no database"])
-async def test_a_path_that_cannot_be_used_is_named(tmp_path: Path, spoil: str) -> None:
-    blocked = tmp_path / "blocked"
-    blocked.write_text("This is no database, and no folder either.")
-    path = blocked / "store.db" if spoil.startswith("a folder") else blocked
-    with pytest.raises(Permanent, match=re.escape(str(path))):
-        SqliteStore(path, [], SteppingClock())
-
-
-@pytest.mark.parametrize("spoil", ["deleted", "overwritten"])
-async def test_a_file_that_went_bad_is_not_ready_and_says_what_to_do(tmp_path: Path, spoil: str) -> None:
-    path = tmp_path / "store.db"
-    store = SqliteStore(path, [], SteppingClock())
-    with closing(sqlite3.connect(path)) as file:
-        file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    if spoil == "deleted":
-        path.unlink()
-    else:
-        path.write_bytes(b"not a database at all" * 1000)
-    with pytest.raises(Transient, match=r"folder exists|put a backup"):
-        await store.ready()
-    await store.aclose()
-
-
-async def test_another_process_that_holds_the_file_makes_a_commit_transient(tmp_path: Path) -> None:
-    database = Database(tmp_path / "store.db", "", busy_timeout=0.05)
-    with closing(sqlite3.connect(tmp_path / "store.db")) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(Transient, match="another process"), database.transaction():
-            pass
-    with database.transaction() as run:
-        assert advance(run, 1) == 1
-    database.close()

@@ -57,7 +57,7 @@ class StoreModel(RuleBasedStateMachine):
         self.store = STORES[self.adapter](Path(self.folder.name), INDEXES, self.clock)
         self.documents: dict[Key, Held] = {}
         self.replayed: dict[Key, Document] = {}
-        self.place = 0
+        self.position = ""
         self.added = 0
 
     def teardown(self) -> None:
@@ -124,9 +124,9 @@ class StoreModel(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 5))
     def the_relay_reads_on(self, limit: int) -> None:
-        for document in self.runner.run(self.store.changes(self.place, limit)):
-            assert document.sequence > self.place
-            self.place = document.sequence
+        stretch = self.runner.run(self.store.read(self.position, limit))
+        self.position = stretch.position
+        for document in stretch.documents:
             self.replayed[document.tenant, document.root, document.id] = document
 
     @rule(
@@ -188,12 +188,19 @@ class StoreModel(RuleBasedStateMachine):
 
     @invariant()
     def the_feed_replays_to_the_present(self) -> None:
-        rest = {(d.tenant, d.root, d.id): d for d in self.runner.run(self.store.changes(self.place, 1000))}
-        replayed = self.replayed | rest
+        stretch = self.runner.run(self.store.read(self.position, 1000))
+        replayed = self.replayed | {(d.tenant, d.root, d.id): d for d in stretch.documents}
         for key, held in self.documents.items():
             if self.alive(key):
                 assert (replayed[key].body, replayed[key].etag) == (held.body, held.etag)
 
 
+class CosmosModel(StoreModel):
+    adapter = "cosmos"
+
+
 TestStore = StoreModel.TestCase
 TestStore.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
+# Every step is a dozen requests.
+TestCosmos = CosmosModel.TestCase
+TestCosmos.settings = settings(max_examples=12, stateful_step_count=15, deadline=None)

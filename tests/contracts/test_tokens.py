@@ -3,17 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from aiohttp import web
 from jwt.algorithms import RSAAlgorithm
 
+from shared.adapters.azure.entra import EntraTokens
 from shared.adapters.jwks import RemoteKeys, discovered, fetch_json, key_table
 from shared.adapters.oidc import REMEMBERED_SECONDS, OidcTokens
 from shared.domain.kernel.errors import Transient
+from shared.ports.clock import Clock
 from shared.ports.tokens import TokenRefused, TokenVerifier
 from tests.contracts.vectors.jwt import ACCEPTED, ROWS, Row
+from tests.standins.entra import DIRECTORY, EntraIssuer
 from tests.support.app import SteppingClock
 from tests.support.tokens import AUDIENCE, ISSUER, Tokens, ec_key, public_jwk, rsa_key
 
@@ -41,22 +44,38 @@ class FakeIssuer:
         return {"keys": list(self.keys)}
 
 
-type MakeVerifier = Callable[[Tokens], TokenVerifier]
+class Made(NamedTuple):
+    """An issuer's tokens, and a verifier that believes them."""
+
+    tokens: Tokens
+    verifier: TokenVerifier
 
 
-def _oidc(tokens: Tokens) -> TokenVerifier:
-    return tokens.verifier()
+def _oidc(clock: Clock) -> Made:
+    tokens = Tokens(clock)
+    return Made(tokens, tokens.verifier())
 
 
-def _oidc_by_discovery(tokens: Tokens) -> TokenVerifier:
+def _oidc_by_discovery(clock: Clock) -> Made:
+    tokens = Tokens(clock)
     issuer = FakeIssuer(*tokens.jwks()["keys"])
-    return OidcTokens(ISSUER, AUDIENCE, tokens.clock, fetch=issuer.fetch)
+    return Made(tokens, OidcTokens(ISSUER, AUDIENCE, clock, fetch=issuer.fetch))
 
 
-@pytest.fixture(params=[_oidc, _oidc_by_discovery], ids=["in-process", "discovery"])
-def make_verifier(request: pytest.FixtureRequest) -> MakeVerifier:
-    make: MakeVerifier = request.param
-    return make
+def _entra(clock: Clock) -> Made:
+    tokens = EntraIssuer(clock)
+    keys = tokens.jwks()
+
+    async def fetch(url: str) -> dict[str, Any]:
+        return keys if url == KEYS_URL else {"issuer": tokens.issuer, "jwks_uri": KEYS_URL}
+
+    return Made(tokens, EntraTokens({DIRECTORY: "acme"}, AUDIENCE, clock, fetch=fetch))
+
+
+@pytest.fixture(params=[_oidc, _oidc_by_discovery, _entra], ids=["in-process", "discovery", "entra"])
+def made(request: pytest.FixtureRequest, clock: SteppingClock) -> Made:
+    make: Callable[[Clock], Made] = request.param
+    return make(clock)
 
 
 @pytest.fixture
@@ -65,12 +84,11 @@ def clock() -> SteppingClock:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-async def test_a_token_is_judged_as_its_vector_says(row: Row, make_verifier: MakeVerifier) -> None:
-    tokens = Tokens()
+async def test_a_token_is_judged_as_its_vector_says(row: Row, made: Made) -> None:
+    tokens, verifier = made
     token = row.build(tokens)
-    verifier = make_verifier(tokens)
     if row.expected == ACCEPTED:
-        assert (await verifier.verify(token))["iss"] == ISSUER
+        assert (await verifier.verify(token))["iss"] == tokens.issuer
         return
     with pytest.raises(TokenRefused) as refused:
         await verifier.verify(token)
@@ -83,20 +101,17 @@ def test_the_vectors_are_many_and_distinct() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS) >= 60
 
 
-async def test_the_claims_come_back_whole_and_cannot_be_changed(make_verifier: MakeVerifier) -> None:
-    tokens = Tokens()
-    claims = await make_verifier(tokens).verify(tokens.mint(tenant="acme", scopes=["a", "b"]))
+async def test_the_claims_come_back_and_cannot_be_changed(made: Made) -> None:
+    token = made.tokens.mint(tenant="acme", scopes=["a", "b"], scp="a b")
+    claims = await made.verifier.verify(token)
     assert claims["tenantId"] == "acme"
     assert claims["scope"] == "a b"
     with pytest.raises(TypeError):
         claims["tenantId"] = "other"  # type: ignore[index]
 
 
-async def test_a_remembered_token_expires_all_the_same(
-    make_verifier: MakeVerifier, clock: SteppingClock
-) -> None:
-    tokens = Tokens(clock)
-    verifier, token = make_verifier(tokens), tokens.mint()
+async def test_a_remembered_token_expires_all_the_same(made: Made, clock: SteppingClock) -> None:
+    verifier, token = made.verifier, made.tokens.mint()
     first = await verifier.verify(token)
     assert await verifier.verify(token) is first
     clock.advance(hours=1)

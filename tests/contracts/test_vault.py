@@ -3,14 +3,17 @@
 import asyncio
 import sqlite3
 import traceback
+from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from shared.adapters.embedded.system import SystemClock
 from shared.adapters.embedded.vault import FileVault
 from shared.domain.kernel.errors import Forbidden, Invalid, NotFound, Permanent
 from shared.ports.vault import SecretVersion, Vault
+from tests.contracts.azure_site import AzureSite
 from tests.support.app import CountingIds, SteppingClock
 
 PLAIN = "correct-horse-battery-staple"
@@ -26,11 +29,15 @@ def file_vault(root: Path) -> FileVault:
     return _vault(root)
 
 
-@pytest.fixture(params=["file_vault"])
-def vault(request: pytest.FixtureRequest) -> Vault:
+@pytest.fixture(params=["file_vault", "azure"])
+async def vault(request: pytest.FixtureRequest) -> AsyncIterator[Vault]:
     """A second adapter is one more parameter, and the fixture of that name."""
-    adapter: Vault = request.getfixturevalue(request.param)
-    return adapter
+    adapter = request.getfixturevalue(request.param)
+    if isinstance(adapter, AzureSite):
+        async with adapter.vault(SystemClock()) as made:
+            yield made
+    else:
+        yield adapter
 
 
 def _vault(root: Path) -> FileVault:

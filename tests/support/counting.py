@@ -8,7 +8,7 @@ from pydantic_core import to_json
 
 from shared.adapters.embedded.store import SqliteStore
 from shared.domain.kernel.ids import Root
-from shared.ports.store import Document, Partition, Query, TenantStore, Walk, Write
+from shared.ports.store import Document, Partition, Query, Stretch, TenantStore, Walk, Write
 
 # KB of an item -> request units of a point read and of a write; Microsoft's table, with session consistency.
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 1024)
@@ -38,13 +38,16 @@ class CountingStore:
     operations: list[Operation] = field(default_factory=list)
 
     def open(self, tenant: str) -> TenantStore:
-        return _Tenant(self.store.open(tenant), self.operations)
+        return CountingTenant(self.store.open(tenant), self.operations)
 
     async def ready(self) -> None:
         await self.store.ready()
 
     async def changes(self, after: int, limit: int) -> list[Document]:
         return await self.store.changes(after, limit)
+
+    async def read(self, position: str, limit: int) -> Stretch:
+        return await self.store.read(position, limit)
 
     async def wait(self, timeout: float) -> None:
         await self.store.wait(timeout)
@@ -57,7 +60,7 @@ class CountingStore:
 
 
 @dataclass(frozen=True, slots=True)
-class _Tenant:
+class CountingTenant:
     tenant: TenantStore
     operations: list[Operation]
 

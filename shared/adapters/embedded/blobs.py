@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import hashlib
 import hmac
 import json
 import os
@@ -13,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote
 
+from shared.adapters.blob_paths import components, tenant_folder
 from shared.adapters.embedded.blob_file import GROWING, INLINE, WIDTH, Draft, OpenBlob
 from shared.adapters.embedded.secret_file import keep
 from shared.domain.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Permanent
@@ -20,7 +20,6 @@ from shared.ports.blobs import BlobInfo
 from shared.ports.clock import Clock
 
 URL_PREFIX = "/blobs/"
-_PLAIN_TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _EXPIRES = re.compile(r"[0-9]{1,12}")
 _KEY_BYTES = 32
 _STALE_DRAFT = 24 * 3600.0
@@ -171,8 +170,8 @@ class FileBlobs:
 
     def _file(self, tenant: str, path: str) -> Path:
         """Folders end in `.d`, blobs in `.blob`: `a` and `a/b` can both exist, as in any blob store."""
-        *folders, name = _components(path)
-        place = self._content.joinpath(_tenant_folder(tenant), *(f"{folder}.d" for folder in folders))
+        *folders, name = components(path)
+        place = self._content.joinpath(tenant_folder(tenant), *(f"{folder}.d" for folder in folders))
         return place / f"{name}.blob"
 
     def _sweep(self) -> None:
@@ -184,28 +183,3 @@ class FileBlobs:
                     draft.unlink()
             except FileNotFoundError:
                 continue  # its owner published it meanwhile
-
-
-def _components(path: str) -> list[str]:
-    """The components of a blob's path. Raises Invalid."""
-    components = path.split("/")
-    if len(path) > 900:
-        raise Invalid("A blob's path may have at most 900 characters; shorten it.")
-    if any(component in {"", ".", ".."} for component in components):
-        raise Invalid("A blob's path is relative, with no empty component and no `.` or `..` in it.")
-    if "\0" in path or "\\" in path:
-        raise Invalid("A blob's path may hold neither a NUL nor a backslash; separate components with `/`.")
-    try:
-        widest = max(len(component.encode()) for component in components)
-    except UnicodeEncodeError:
-        raise Invalid("A blob's path must be proper Unicode text.") from None
-    if widest > 240:
-        raise Invalid("A component of a blob's path may have at most 240 bytes; shorten it.")
-    return components
-
-
-def _tenant_folder(tenant: str) -> str:
-    # Tenants are named by the issuer: `..`, `a/b`, or two that differ in case only must not share a folder.
-    if _PLAIN_TENANT.fullmatch(tenant):
-        return tenant
-    return "~" + hashlib.sha256(tenant.encode("utf-8", "surrogatepass")).hexdigest()

@@ -113,7 +113,18 @@ class SqliteBus:
             _join_due(run, queue, now)
         self._stir(queue)
 
-    async def receive(self, queue: str, *, limit: int = 1, lock_for: float = 60.0) -> list[Received]:
+    async def receive(
+        self, queue: str, *, limit: int = 1, lock_for: float = 60.0, wait: float = 0.0
+    ) -> list[Received]:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait
+        while not (taken := self._take(queue, limit, lock_for)) and (left := deadline - loop.time()) > 0:
+            due = await self.next_due(queue)
+            until_due = left if due is None else (due - self._clock.now()).total_seconds()
+            await self.wait(queue, max(0.0, min(left, until_due)))
+        return taken
+
+    def _take(self, queue: str, limit: int, lock_for: float) -> list[Received]:
         now = self._now()
         taken: list[Received] = []
         with self._database.transaction() as run:

@@ -1,11 +1,11 @@
 """Serves signed blob URLs. Must not list, write, or tell without a signature whether a blob exists."""
 
-import mimetypes
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from shared.adapters.blob_paths import content_type
 from shared.adapters.embedded.blob_file import INLINE, OpenBlob
 from shared.adapters.embedded.blobs import FileBlobs
 from shared.domain.kernel.errors import Forbidden, NotFound
@@ -15,9 +15,6 @@ type Receive = Callable[[], Awaitable[Message]]
 type Send = Callable[[Message], Awaitable[None]]
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
-# Built in, so that a machine's own mime.types does not change what we answer.
-_TYPES = mimetypes.MimeTypes(filenames=())
-_TYPES.add_type("text/plain", ".log")
 # A blob is a caller's content on our origin: it must not run there as a page.
 _ALWAYS = {
     "cache-control": "private, no-cache",
@@ -75,15 +72,6 @@ async def _serve(scope: MutableMapping[str, Any], send: Send, path: str, blob: O
     if not only_head:
         await _body(send, blob, start, end)
     return None
-
-
-def content_type(path: str) -> str:
-    """By suffix; what is unknown is bytes. A packed file is served as what it is, not as what is inside."""
-    kind, packing = _TYPES.guess_type(path)
-    if packing is not None:
-        return "application/gzip" if packing == "gzip" else "application/octet-stream"
-    kind = kind or "application/octet-stream"
-    return f"{kind}; charset=utf-8" if kind.startswith("text/") or kind == "application/json" else kind
 
 
 def _matches(if_none_match: str, etag: str) -> bool:

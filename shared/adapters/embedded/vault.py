@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import json
 import os
-import re
 import secrets
 import sqlite3
 from collections.abc import Iterator
@@ -17,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.adapters.embedded.secret_file import keep, private_folder
-from shared.domain.kernel.errors import Forbidden, Invalid, NotFound, Permanent, Transient
+from shared.adapters.secret_rules import check_name, checked_value
+from shared.domain.kernel.errors import Forbidden, NotFound, Permanent, Transient
 from shared.ports.clock import Clock
 from shared.ports.ids import Ids
 from shared.ports.vault import Secret, SecretVersion
@@ -25,8 +25,6 @@ from shared.ports.vault import Secret, SecretVersion
 if TYPE_CHECKING:  # imported on first use: it costs a cold start that needs no secret
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-_NAME = re.compile(r"[0-9A-Za-z-]{1,127}")
-_VALUE_BYTES = 25 * 1024  # as Key Vault's
 _KEY_BITS = 256
 _NONCE_BYTES = 12
 # Names compare without case, as Key Vault's do. `number` orders the versions of a name.
@@ -84,8 +82,8 @@ class FileVault:
 
     async def set(self, tenant: str, name: str, value: str) -> SecretVersion:
         """Raises Invalid for a bad name, or a value over 25 KB."""
-        _check(name)
-        plain = _bytes_of(value)
+        check_name(name)
+        plain = checked_value(value)
         version, created_at = self._ids.new(), self._clock.now()
         # A durable commit waits for the disk, which the event loop must not.
         await asyncio.to_thread(self._insert, tenant, name, version, created_at, plain)
@@ -93,7 +91,7 @@ class FileVault:
 
     async def get(self, tenant: str, name: str, version: str | None = None) -> Secret:
         """Raises Permanent when the master key is missing or is another vault's."""
-        _check(name)
+        check_name(name)
         rows = self._rows(tenant, name, version, limit=1)
         if not rows:
             what = f"secret {name}" if version is None else f"version {version} of the secret {name}"
@@ -106,18 +104,18 @@ class FileVault:
         )
 
     async def versions(self, tenant: str, name: str) -> list[SecretVersion]:
-        _check(name)
+        check_name(name)
         return [row.shown() for row in self._rows(tenant, name)]
 
     async def disable(self, tenant: str, name: str, version: str) -> None:
         """Disabling twice is fine. NotFound for an unknown version."""
-        _check(name)
+        check_name(name)
         changed = await asyncio.to_thread(self._write, _DISABLE, (tenant, name, version))
         if not changed:
             raise NotFound(f"There is no version {version} of the secret {name}.")
 
     async def delete(self, tenant: str, name: str) -> None:
-        _check(name)
+        check_name(name)
         await asyncio.to_thread(self._write, _DELETE, (tenant, name))
 
     def _insert(self, tenant: str, name: str, version: str, created_at: datetime, plain: bytes) -> None:
@@ -196,23 +194,6 @@ class FileVault:
             raise Permanent(
                 f"The vault {self._file} is damaged ({error}); restore it from a copy."
             ) from error
-
-
-def _check(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise Invalid("A secret's name is 1 to 127 letters, digits and dashes; choose another name.")
-
-
-def _bytes_of(value: str) -> bytes:
-    try:
-        plain = value.encode()
-    except UnicodeEncodeError:  # its own text would quote the value
-        raise Invalid("A secret's value must be proper Unicode text.") from None
-    if len(plain) > _VALUE_BYTES:
-        raise Invalid(
-            f"A secret's value may have at most {_VALUE_BYTES} bytes; keep larger things elsewhere."
-        )
-    return plain
 
 
 def _place(tenant: str, name: str, version: str) -> bytes:

@@ -63,11 +63,14 @@ type Filter = Compare | AllOf | AnyOf | Not
 class Field:
     """A field that callers may filter and sort by: its stored name, and how their values become stored ones.
 
-    `read` raises ValueError with a sentence for a value that the field cannot have.
+    `read` raises ValueError with a sentence for a value that the field cannot have. A field with `words` has
+    no other values, and each says what it means of a document: a state as callers know it may be several
+    stored ones.
     """
 
     stored: str
     read: Callable[[Scalar], Scalar] | None = None
+    words: "Mapping[str, Filter] | None" = None
 
 
 class BadFilter(Invalid):
@@ -94,6 +97,13 @@ def parse(text: str, fields: Mapping[str, Field]) -> Filter:
         reason = str(error) if isinstance(error, _Repeated) else "Is not valid JSON; send an object."
         raise _bad("filter", reason) from None
     return _Parser(fields).filter(value, "filter", 1)
+
+
+def equality(field: Field, value: Scalar, path: str) -> Filter:
+    """What `field` having this value means. Raises BadFilter for a value that it cannot have."""
+    if field.words is not None:
+        return _meaning(field.words, value, path)
+    return Compare(field.stored, Operator.EQ, _read(field, value, path))
 
 
 def evaluate(wanted: Filter, body: Mapping[str, Any]) -> bool:
@@ -176,33 +186,60 @@ class _Parser:
             leaves.append(self._leaf(field, Operator(word), operand, f"{path}.{word}"))
         return leaves[0] if len(leaves) == 1 else AllOf(tuple(leaves))
 
-    def _leaf(self, field: Field, operator: Operator, value: object, path: str) -> Compare:
+    def _leaf(self, field: Field, operator: Operator, value: object, path: str) -> Filter:
         self._leaves += 1
         if self._leaves > MAX_LEAVES:
             raise _bad(path, f"A filter has at most {MAX_LEAVES} conditions; ask for less at once.")
-        match operator:
-            case Operator.IN | Operator.NIN:
-                if not isinstance(value, list):
-                    raise _bad(path, "Must be a list of values.")
-                read = tuple(_read(field, one, f"{path}[{place}]") for place, one in enumerate(value))
-                return Compare(field.stored, operator, read)
-            case Operator.EXISTS:
-                if not isinstance(value, bool):
-                    raise _bad(path, "Must be true or false.")
-                return Compare(field.stored, operator, value)
-            case Operator.STARTS_WITH:
-                if not isinstance(value, str):
-                    raise _bad(path, "Must be a text.")
-                if field.read is not None:
-                    raise _bad(path, "Works on plain texts only, and this field is none; use eq or in.")
-                return Compare(field.stored, operator, value)
-            case Operator.CONTAINS:
-                if value is None:
-                    raise _bad(path, "Must be a text, a number, true or false.")
-            case Operator.GT | Operator.GTE | Operator.LT | Operator.LTE:
-                if isinstance(value, bool) or not isinstance(value, str | int | float):
-                    raise _bad(path, "Must be a number or a text.")
-        return Compare(field.stored, operator, _read(field, value, path))
+        if field.words is not None:
+            return _worded(field.words, operator, value, path)
+        return _compared(field, operator, value, path)
+
+
+def _compared(field: Field, operator: Operator, value: object, path: str) -> Compare:
+    match operator:
+        case Operator.IN | Operator.NIN:
+            if not isinstance(value, list):
+                raise _bad(path, "Must be a list of values.")
+            read = tuple(_read(field, one, f"{path}[{place}]") for place, one in enumerate(value))
+            return Compare(field.stored, operator, read)
+        case Operator.EXISTS:
+            if not isinstance(value, bool):
+                raise _bad(path, "Must be true or false.")
+            return Compare(field.stored, operator, value)
+        case Operator.STARTS_WITH:
+            if not isinstance(value, str):
+                raise _bad(path, "Must be a text.")
+            if field.read is not None:
+                raise _bad(path, "Works on plain texts only, and this field is none; use eq or in.")
+            return Compare(field.stored, operator, value)
+        case Operator.CONTAINS:
+            if value is None:
+                raise _bad(path, "Must be a text, a number, true or false.")
+        case Operator.GT | Operator.GTE | Operator.LT | Operator.LTE:
+            if isinstance(value, bool) or not isinstance(value, str | int | float):
+                raise _bad(path, "Must be a number or a text.")
+    return Compare(field.stored, operator, _read(field, value, path))
+
+
+def _worded(words: Mapping[str, Filter], operator: Operator, value: object, path: str) -> Filter:
+    """A condition on a field that has words: what they mean, one of them, or none of them."""
+    match operator:
+        case Operator.EQ:
+            return _meaning(words, value, path)
+        case Operator.NE:
+            return Not(_meaning(words, value, path))
+        case Operator.IN | Operator.NIN:
+            if not isinstance(value, list):
+                raise _bad(path, "Must be a list of values.")
+            meant = AnyOf(tuple(_meaning(words, one, f"{path}[{at}]") for at, one in enumerate(value)))
+            return meant if operator is Operator.IN else Not(meant)
+    raise _bad(path, "Works on texts, numbers and times, and this field has a few words; use eq or in.")
+
+
+def _meaning(words: Mapping[str, Filter], value: object, path: str) -> Filter:
+    if isinstance(value, str) and value in words:
+        return words[value]
+    raise _bad(path, f"Must be one of {', '.join(words)}.")
 
 
 def _read(field: Field, value: object, path: str) -> Scalar:
