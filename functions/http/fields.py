@@ -111,12 +111,13 @@ class Reference:
 
 
 @lru_cache(maxsize=1024)
-def _pascal(text: str) -> str:
+def pascal(text: str) -> str:
+    """`pending_approval` as `PendingApproval`."""
     return "".join(word[:1].upper() + word[1:] for word in text.split("_"))
 
 
 def _pascal_case(value: object) -> object:
-    return _pascal(value) if isinstance(value, str) else value
+    return pascal(value) if isinstance(value, str) else value
 
 
 PascalStatus = Annotated[str, BeforeValidator(_pascal_case)]

@@ -43,6 +43,8 @@ def configure_logging(level: str) -> None:
     logging.getLogger("slipway").setLevel(level)
     # A library's chatter at INFO is ours to answer for: git's server would write a line per negotiation.
     logging.getLogger("dulwich").setLevel(logging.WARNING)
+    # Azure's SDKs write a line per frame and per request, URLs among them.
+    logging.getLogger("azure").setLevel(logging.WARNING)
 
 
 def with_fields(**fields: object) -> dict[str, dict[str, object]]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.kernel.actor import Actor, system_actor
 from shared.domain.kernel.errors import AlreadyExists
-from shared.domain.kernel.ids import child_id, root_id
+from shared.domain.kernel.ids import child_id
 from shared.domain.source.lifecycle import (
     ARTIFACT_TRAILER,
     BRANCH,
@@ -31,6 +31,7 @@ from shared.domain.source.model import (
     PullRequest,
     PullRequestIndex,
     Repository,
+    repository_id,
 )
 from shared.ports.source_host import CommitInfo, Place, RefUpdate, SourceHost, UnknownBranch
 from shared.ports.store import Query
@@ -97,8 +98,8 @@ class Branches:
         """Record a move that the host journaled: a push, or a call that died before it recorded its own."""
         tenant = update.place.tenant
         actor = replace(system_actor(tenant, "source"), subject=update.pushed_by)
-        full_name = f"{update.place.project}/{update.place.name}"
-        repository = await self.units.find(actor, Repository, root_id("repository", tenant, full_name))
+        key = repository_id(tenant, update.place.project, update.place.name)
+        repository = await self.units.find(actor, Repository, key)
         if repository is not None:
             await self.record(actor, repository, update.branch, _nothing)
         await self.host.acknowledge(update)

@@ -80,7 +80,7 @@ class Deployments:
             known = await unit.find(Manifest, manifest_id(where.id, content_hash(content)))
             return known or unit.apply(render(release, where, content, unit.now))
 
-        target = await self.lanes.environments.get(actor, rung.name)
+        target = self.lanes.environments.declared(actor, rung.name)
         return await self.units.run(actor, Environment.__record__.root_of(target.id), turn, once)
 
     async def manifest(self, actor: Actor, manifest_id: str) -> Manifest:

@@ -66,22 +66,21 @@ class Environments:
         """The environment meant by a name or a stage; UnknownEnvironment lists the known ones."""
         return self.ladder.resolve(text, field=field)
 
-    async def get(self, actor: Actor, name: str) -> Environment:
-        """The environment of that name or stage: as stored, or as it will be on its first use."""
-        rung = self.resolve(name)
-        stored = await self.units.find(actor, Environment, environment_id(actor.tenant, rung.name))
-        now = self.units.clock.now()
-        if stored is None:
-            return declare(actor.tenant, rung, now).entity
-        changed = follow(stored, rung, now)
-        return stored if changed is None else changed.entity
+    def named(self, text: str | None) -> dict[str, str]:
+        """What a list of one environment's things binds; nothing where none is named."""
+        return {} if text is None else {"environment_name": self.resolve(text).name}
+
+    def declared(self, actor: Actor, name: str) -> Environment:
+        """The environment of that name or stage as the policy table has it now, stored or not. Asks nobody:
+        when it was first used is all that the store knows besides."""
+        return declare(actor.tenant, self.resolve(name), self.units.clock.now()).entity
 
     async def list(self, actor: Actor) -> tuple[EnvironmentState, ...]:
         """Every environment in the order of promotion, with what runs in it."""
         return tuple([await self._state(actor, rung) for rung in self.ladder.rungs])
 
     async def _state(self, actor: Actor, rung: Rung) -> EnvironmentState:
-        environment = await self.get(actor, rung.name)
+        environment = self.declared(actor, rung.name)
 
         async def turn(unit: Unit) -> Sequence[Current]:
             return await unit.children(Current, limit=_CURRENTS_SHOWN)
@@ -129,6 +128,7 @@ class Lanes:
         *,
         deployment: str | None = None,
         release: str | None = None,
+        component: str | None = None,
     ) -> None:
         """Fetch what a turn on a promotion reads, as far as it is known, in one operation."""
         wanted = [
@@ -140,6 +140,8 @@ class Lanes:
             wanted.append(Deployment.__record__.document(deployment))
         if release is not None:
             wanted.append(Entry.__record__.document(entry_id(environment, release)))
+        if component is not None:
+            wanted.append(Current.__record__.document(current_id(environment, component)))
         await unit.load(*wanted)
 
     async def lane(self, unit: Unit, environment: Environment) -> Lane:
@@ -157,18 +159,24 @@ class Lanes:
         await self._clear(unit, environment, promotion)
         await self.advance(unit, environment)
 
-    async def reconsider(self, unit: Unit, environment: Environment, promotion: Promotion) -> Promotion:
-        """Ask the gates again and let in whoever may go. What is deploying or has ended stays as it is."""
+    async def reconsider(
+        self, unit: Unit, environment: Environment, promotion: Promotion, release: Release | None = None
+    ) -> Promotion:
+        """Ask the gates again and let in whoever may go. What is deploying or has ended stays as it is.
+        `release` is the promotion's, where the caller has just read it."""
         if promotion.is_open and promotion.status is not PromotionStatus.DEPLOYING:
-            await self._settle(unit, environment, promotion)
-            await self.advance(unit, environment)
+            settled = await self._settle(unit, environment, promotion, release)
+            await self.advance(unit, environment, settled)
         return await unit.get(Promotion, promotion.id)
 
-    async def advance(self, unit: Unit, environment: Environment) -> None:
-        """Start the head of the queue when the lane is free. A head that has to wait holds up the rest."""
+    async def advance(self, unit: Unit, environment: Environment, settled: Promotion | None = None) -> None:
+        """Start the head of the queue when the lane is free. A head that has to wait holds up the rest.
+        The gates have just been asked about `settled`, in this very turn."""
         while (lane := await self.lane(unit, environment)).lock is None and lane.queue:
-            head = await unit.get(Promotion, lane.queue[0])
-            head = await self._settle(unit, environment, head)
+            if settled is not None and settled.id == lane.queue[0]:
+                head = settled
+            else:
+                head = await self._settle(unit, environment, await unit.get(Promotion, lane.queue[0]))
             if head.status is not PromotionStatus.APPROVED:
                 continue
             if not head.is_cleared:
@@ -199,8 +207,11 @@ class Lanes:
         deployment = unit.apply(begin(promotion, lane.token, previous, unit.now))
         unit.apply(start(promotion, deployment.id, unit.now))
 
-    async def _settle(self, unit: Unit, environment: Environment, promotion: Promotion) -> Promotion:
-        evaluation = evaluate(promotion, await self._facts(unit, environment, promotion), unit.now)
+    async def _settle(
+        self, unit: Unit, environment: Environment, promotion: Promotion, release: Release | None = None
+    ) -> Promotion:
+        facts = await self._facts(unit, environment, promotion, release)
+        evaluation = evaluate(promotion, facts, unit.now)
         change = settle(promotion, evaluation, unit.now)
         if change is None:
             return promotion
@@ -221,9 +232,11 @@ class Lanes:
         if entry is not None and entry.promotion == promotion.id:
             unit.put(vacate(entry, promotion.id))
 
-    async def _facts(self, unit: Unit, environment: Environment, promotion: Promotion) -> Facts:
+    async def _facts(
+        self, unit: Unit, environment: Environment, promotion: Promotion, release: Release | None
+    ) -> Facts:
         # Of other roots only what cannot turn back is read: a release's end and an arrival are for good.
-        release = await self.units.get(unit.actor, Release, promotion.release)
+        release = release or await self.units.get(unit.actor, Release, promotion.release)
         before = environment.previous
         current = await unit.find(Current, current_id(environment.id, promotion.component))
         entry = await unit.find(Entry, entry_id(environment.id, promotion.release))

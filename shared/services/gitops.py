@@ -1,10 +1,8 @@
 """Reconciliation: what runs is brought to what git wants. Git wins: what the head of the tenant's GitOps
 repository says is what is applied, whoever committed it, as long as a promotion once brought it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import batched
 
 from shared.domain.environments.model import Environment
 from shared.domain.gitops.errors import NothingToReconcile
@@ -23,7 +21,6 @@ from shared.services.unit import Page, Unit, Units
 
 _STATES_AT_ONCE = 30
 """Sync states per batch: a document, an audit entry and an outbox entry each, below the limit of 100."""
-_PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,48 +39,22 @@ class GitOps:
     ) -> tuple[SyncState, ...]:
         """Ask for reconciliation of an environment, or of one module in it. NothingToReconcile where no
         release was ever promoted."""
-        where = await self.environments.get(actor, environment)
+        where = self.environments.declared(actor, environment)
         root = Environment.__record__.root_of(where.id)
-        await self.units.replay(actor, root, once)
-        wanted = await self._wanted(actor, where, module)
-        if not wanted:
-            raise NothingToReconcile(
-                f"Nothing of it is desired in {where.name} yet; promote a release into it first."
-            )
-        asked: tuple[SyncState, ...] = ()
-        for part in batched(wanted, _STATES_AT_ONCE, strict=False):
-            last = part[-1] is wanted[-1]
-            turn = partial(self._ask, where=where, asked=asked, part=part)
-            asked = await self.units.run(actor, root, turn, once if last else None)
-        return asked
-
-    async def _wanted(self, actor: Actor, where: Environment, module: str | None) -> list[str]:
-        """The sync states of an environment, or of one module in it."""
-        query = Query("sync-state", {"environment": where.id}, "updated_at", limit=_PAGE)
-        found: list[str] = []
+        part = _Part(where.name, module)
         while True:
-            page = await self.units.list(actor, SyncState, query)
-            found += [state.id for state in page.items if module in (None, state.module)]
-            if page.next is None:
-                return found
-            query = replace(query, after=page.next)
-
-    async def _ask(
-        self, unit: Unit, *, where: Environment, asked: tuple[SyncState, ...], part: tuple[str, ...]
-    ) -> tuple[SyncState, ...]:
-        """Mark some sync states and ask for their reconciliation; they follow those `asked` before."""
-        await unit.load(*(SyncState.__record__.document(state) for state in part))
-        states = [unit.apply(begin_sync(await unit.get(SyncState, state), unit.now)) for state in part]
-        for state in states:
-            unit.emit(reconcile(where.name, state.component))
-        return (*asked, *states)
+            try:
+                # Nearly always everything fits into one batch, and that one carries the answer.
+                return await self.units.run(actor, root, part.ask_last, once)
+            except _MoreFollow:
+                part = await self.units.run(actor, root, part.ask)
 
     async def sync(self, actor: Actor, payload: Mapping[str, object], once: Once | None = None) -> None:
         """For ReconcileRequested: bring one component to what git wants, for a deployment or on its own."""
         if "deploymentId" in payload:
             await self.rollouts.carry_out(actor, id_in(payload, "deploymentId", "dep"))
             return
-        environment = await self.environments.get(actor, str(payload.get("environment")))
+        environment = self.environments.declared(actor, str(payload.get("environment")))
         await self.units.replay(actor, Environment.__record__.root_of(environment.id), once)
         component = id_in(payload, "componentId", "comp")
         state = await self.units.get(actor, SyncState, sync_state_id(environment.id, component))
@@ -122,6 +93,44 @@ class GitOps:
             unit.apply(degrade(syncing, cause, unit.now))
 
         await self.units.run(actor, SyncState.__record__.root_of(state.id), turn, once)
+
+
+class _MoreFollow(Exception):
+    """There are more sync states than one batch can mark."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The sync states of an environment, or of one module in it, that lie after those already `asked`."""
+
+    environment: str
+    module: str | None
+    after: str = ""
+    asked: tuple[SyncState, ...] = ()
+
+    async def ask(self, unit: Unit) -> "_Part":
+        """Mark one batch of them and ask for their reconciliation; what is left then."""
+        found = await unit.children(SyncState, after=self.after, limit=_STATES_AT_ONCE)
+        return replace(self, after=found[-1].id, asked=self._marked(unit, found))
+
+    async def ask_last(self, unit: Unit) -> tuple[SyncState, ...]:
+        """The same where one batch is enough; all that were asked. Raises _MoreFollow where it is not."""
+        found = await unit.children(SyncState, after=self.after, limit=_STATES_AT_ONCE + 1)
+        if len(found) > _STATES_AT_ONCE:
+            raise _MoreFollow
+        asked = self._marked(unit, found)
+        if not asked:
+            raise NothingToReconcile(
+                f"Nothing of it is desired in {self.environment} yet; promote a release into it first."
+            )
+        return asked
+
+    def _marked(self, unit: Unit, found: Sequence[SyncState]) -> tuple[SyncState, ...]:
+        wanted = [state for state in found if self.module in (None, state.module)]
+        states = [unit.apply(begin_sync(state, unit.now)) for state in wanted]
+        for state in states:
+            unit.emit(reconcile(self.environment, state.component))
+        return (*self.asked, *states)
 
 
 async def _syncing(unit: Unit, state_id: str, desired: Desired) -> SyncState:

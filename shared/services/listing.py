@@ -8,7 +8,17 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from shared.domain.kernel.errors import Invalid, Problem
-from shared.domain.kernel.filters import Compare, Field, Filter, Operator, Scalar, all_of, conditions, parse
+from shared.domain.kernel.filters import (
+    Compare,
+    Field,
+    Filter,
+    Operator,
+    Scalar,
+    all_of,
+    conditions,
+    equality,
+    parse,
+)
 from shared.names import INDEXES
 from shared.ports.store import MAX_SKIP, Document, Index, Query, TenantStore
 from shared.services.views import Total, Views
@@ -18,13 +28,15 @@ type Position = tuple[str | int, str]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a caller says about the page it wants; `sort` and `filter` as written, None for the default."""
+    """What a caller says about the page it wants; `sort` and `filter` as written, None for the default.
+    `equal` are further equalities, by the names of the list's fields."""
 
     limit: int
     after: Position | None = None
     skip: int = 0
     sort: str | None = None
     filter: str | None = None
+    equal: Mapping[str, Scalar] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +76,11 @@ class Listing:
         Raises BadFilter for a malformed filter, NotServed for a sort or filter that no index serves.
         """
         descending, order = self._order(asked.sort or self.sort)
-        wanted = None if asked.filter is None else parse(asked.filter, self.fields)
+        plain = [equality(self.fields[name], value, name) for name, value in asked.equal.items()]
+        wanted = [*plain] if asked.filter is None else [*plain, parse(asked.filter, self.fields)]
         bound: dict[str, str | int | bool] = dict(where or {})
         residual: list[Filter] = []
-        for condition in conditions(wanted):
+        for condition in conditions(all_of(wanted)):
             binding = _binding(condition)
             if binding is not None and binding[0] not in bound:
                 bound[binding[0]] = binding[1]
@@ -86,15 +99,18 @@ class Listing:
             all_of([*rest, *residual]),
         )
 
+    @property
+    def orders(self) -> tuple[str, ...]:
+        """The fields that the list can be sorted by."""
+        stored = {index.order for index in self.indexes if index.kind == self.kind}
+        return tuple(name for name, known in self.fields.items() if known.stored in stored)
+
     def _order(self, sort: str) -> tuple[bool, str]:
         """Whether descending, and the stored name of the field to sort by."""
         name = sort.removeprefix("-")
-        orders = {index.order for index in self.indexes if index.kind == self.kind}
-        usable = [wire for wire, known in self.fields.items() if known.stored in orders]
-        if name not in usable:
-            raise _not_served(
-                "sort", f"Sort by one of {', '.join(usable)}, with `-` in front for descending."
-            )
+        if name not in self.orders:
+            usable = ", ".join(self.orders)
+            raise _not_served("sort", f"Sort by one of {usable}, with `-` in front for descending.")
         return sort.startswith("-"), self.fields[name].stored
 
     def _index(self, order: str, bound: Mapping[str, object]) -> Index:
@@ -111,8 +127,9 @@ class Listing:
 
 
 async def read_page(store: TenantStore, views: Views | None, tenant: str, query: Query) -> Found:
-    """One page and the list's total: one query, and one read for the total. With a residual the total is
-    another walk, over as many documents as a page may examine."""
+    """One page and the list's total: one query, and one read for the total, also where the page is a walk and
+    the total is of equalities that are counted. Any other total is another walk, over as many documents as a
+    page may examine."""
     ahead = replace(query, limit=query.limit + 1)
     stopped_at: Position | None = None
     total: Total | None = None
@@ -128,7 +145,11 @@ async def read_page(store: TenantStore, views: Views | None, tenant: str, query:
                 Problem("cursor", "Follow the `next` of the pages before instead.", "out_of_range"),
             )
         documents, stopped_at = walk.documents, walk.stopped_at
-        total = await _counted(store, query)
+        equal = _equalities(query)
+        if views is not None and equal is not None and views.counts(query.kind, equal):
+            total = await views.total(tenant, replace(query, where=equal))
+        else:
+            total = await _counted(store, query)
     shown = documents[: query.limit]
     if len(documents) > query.limit:
         return Found(shown, (shown[-1].body[query.order], shown[-1].id), total)
@@ -141,6 +162,16 @@ async def _counted(store: TenantStore, query: Query) -> Total:
     walk = await store.walk(replace(query, after=None, skip=MAX_SKIP, limit=1))
     has_more = walk.stopped_at is not None or bool(walk.documents)
     return Total(walk.skipped, not has_more, has_more)
+
+
+def _equalities(query: Query) -> dict[str, str | int | bool] | None:
+    """What the query binds, its residual included; None where that says more than equalities."""
+    equal = dict(query.where)
+    for condition in conditions(query.residual):
+        binding = _binding(condition)
+        if binding is None or not _same(equal.setdefault(*binding), binding[1]):
+            return None
+    return equal
 
 
 def read_time(value: Scalar) -> str:

@@ -46,7 +46,14 @@ class Promotions:
         Raises EnvironmentSkipped, LastEnvironment, ReleaseNotReady.
         """
 
+        asked: list[tuple[Release, Hop]] = []
+
         async def turn(unit: Unit) -> Promotion:
+            asked.clear()
+            await unit.load(
+                Release.__record__.document(release_id),
+                ReleaseTrack.__record__.document(release_track_id(release_id)),
+            )
             release = await unit.get(Release, release_id)
             track = await unit.find(ReleaseTrack, release_track_id(release_id)) or first_track(release)
             rung = await self._next(actor, release, to_environment)
@@ -57,13 +64,15 @@ class Promotions:
                 ):
                     return known
             await self._check_order(actor, release, rung)
-            environment = await self.environments.get(actor, rung.name)
+            environment = self.environments.declared(actor, rung.name)
             track = unit.apply(promote(release, track, environment, actor, unit.now))
+            asked.append((release, track.hops[-1]))
             return lifecycle.request(release, track.hops[-1], environment).entity
 
         root = Release.__record__.root_of(release_id)
         promotion = await self.units.run(actor, root, turn, once)
-        await self.open_planned(actor, release_id, promotion.id)
+        for release, hop in asked:
+            await self.open(actor, release, hop)
         return promotion
 
     async def open(self, actor: Actor, release: Release, hop: Hop) -> Promotion:
@@ -71,13 +80,14 @@ class Promotions:
 
         async def turn(unit: Unit) -> Promotion:
             where = environment_id(actor.tenant, hop.environment)
-            await self.lanes.load(unit, where, hop.promotion, release=release.id)
+            load = {"release": release.id, "component": release.component}
+            await self.lanes.load(unit, where, hop.promotion, **load)
             environment = await self.environments.ensure(unit, hop.environment)
             promotion = await unit.find(Promotion, hop.promotion)
             if promotion is None:
                 promotion = unit.apply(lifecycle.request(release, hop, environment))
                 await self.lanes.enter(unit, environment, promotion)
-            return await self.lanes.reconsider(unit, environment, promotion)
+            return await self.lanes.reconsider(unit, environment, promotion, release)
 
         return await self.units.run(actor, Promotion.__record__.root_of(hop.promotion), turn)
 
@@ -94,7 +104,7 @@ class Promotions:
         stored = await self.units.find(actor, Promotion, hop.promotion)
         if stored is not None:
             return stored
-        environment = await self.environments.get(actor, hop.environment)
+        environment = self.environments.declared(actor, hop.environment)
         return lifecycle.request(release, hop, environment).entity
 
     async def get(self, actor: Actor, promotion_id: str) -> Promotion:
@@ -160,7 +170,8 @@ class Promotions:
 
     async def _load(self, unit: Unit, promotion_id: str) -> tuple[Promotion, Environment]:
         promotion = await unit.get(Promotion, promotion_id)
-        await self.lanes.load(unit, promotion.environment, promotion_id, release=promotion.release)
+        load = {"release": promotion.release, "component": promotion.component}
+        await self.lanes.load(unit, promotion.environment, promotion_id, **load)
         return promotion, await unit.get(Environment, promotion.environment)
 
     async def _next(self, actor: Actor, release: Release, to_environment: str | None) -> Rung:

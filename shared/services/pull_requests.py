@@ -101,8 +101,7 @@ class PullRequests:
     async def get(self, actor: Actor, pull_request_id: str) -> PullRequest:
         return await self.units.get(actor, PullRequest, pull_request_id)
 
-    async def list(self, actor: Actor, repository_id: str, query: Query) -> Page[PullRequest]:
-        await self.units.get(actor, Repository, repository_id)
+    async def list(self, actor: Actor, query: Query) -> Page[PullRequest]:
         return await self.units.list(actor, PullRequest, query)
 
     async def diff(self, actor: Actor, pull_request_id: str) -> Sequence[FileDiff]:

@@ -1,14 +1,14 @@
 """Releases: planned out of a build, decided on through their open promotion, read with how far they are."""
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from shared.domain.approvals.lifecycle import check_named_approver
 from shared.domain.approvals.model import Approval, Decision
 from shared.domain.components.lifecycle import extend, first_line, mention
 from shared.domain.components.model import Component, ReleaseLine, component_id, release_line_id
 from shared.domain.kernel.actor import Actor
-from shared.domain.kernel.errors import Invalid, Problem
+from shared.domain.kernel.errors import Problem
 from shared.domain.pipelines.model import BuildResult
 from shared.domain.promotions.errors import EnvironmentRequired, NoOpenPromotion
 from shared.domain.promotions.lifecycle import request
@@ -76,7 +76,7 @@ class Releases:
             release = await self._release(unit, build)
             track = await unit.find(ReleaseTrack, release_track_id(release.id)) or first_track(release)
             await self._check_free(actor, release, track, rung.name)
-            environment = await self.environments.get(actor, rung.name)
+            environment = self.environments.declared(actor, rung.name)
             track = unit.apply(plan(release, track, environment, draft.strategy, actor, unit.now))
             promotion = request(release, track.hops[-1], environment).entity
             return Plan(release, promotion, environment.required_approvals)
@@ -213,16 +213,5 @@ class Releases:
             )
         return chosen[0].id
 
-    async def list(
-        self, actor: Actor, project: str | None, module: str | None, query: Query
-    ) -> Page[Release]:
-        """Releases of the tenant, of a project, or of a module of a project. `query` carries the paging."""
-        where: dict[str, str | int | bool] = {}
-        if module is not None:
-            if project is None:
-                hint = "Name the project of the module."
-                raise Invalid("A module is known within its project.", Problem("projectId", hint, "required"))
-            where["component"] = component_id(actor.tenant, project, module)
-        elif project is not None:
-            where["project"] = project
-        return await self.units.list(actor, Release, replace(query, where={**query.where, **where}))
+    async def list(self, actor: Actor, query: Query) -> Page[Release]:
+        return await self.units.list(actor, Release, query)

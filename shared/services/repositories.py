@@ -3,20 +3,24 @@
 from dataclasses import dataclass, replace
 
 from shared.domain.kernel.actor import Actor
-from shared.domain.kernel.ids import child_id, root_id
+from shared.domain.kernel.ids import child_id
 from shared.domain.source.errors import RepositoryExists
 from shared.domain.source.lifecycle import (
     check_branch_name,
     complete_repository,
+    name_project,
     new_branch,
     request_repository,
 )
 from shared.domain.source.model import (
     Branch,
+    Project,
     Provider,
     Repository,
     RepositoryStatus,
     Visibility,
+    project_id,
+    repository_id,
 )
 from shared.ports.source_host import Signature, SourceHost
 from shared.ports.store import Query
@@ -48,22 +52,39 @@ class Repositories:
         Dying between the steps loses nothing: a retry with the same key and the worker both go on from there.
         """
         check_branch_name(draft.default_branch, "defaultBranch")
-        repository_id = root_id("repository", actor.tenant, f"{draft.project}/{draft.name}")
-        root = Repository.__record__.root_of(repository_id)
+        key = repository_id(actor.tenant, draft.project, draft.name)
+        root = Repository.__record__.root_of(key)
         await self.units.replay(actor, root, once)
+        await self._name(actor, draft.project)
 
         async def request(unit: Unit) -> None:
-            existing = await unit.find(Repository, repository_id)
+            existing = await unit.find(Repository, key)
             if existing is None:
-                unit.apply(request_repository(self._wanted(draft, repository_id, once, unit)))
+                unit.apply(request_repository(self._wanted(draft, key, once, unit)))
             elif once is None or existing.requested_as != once.seed:
                 raise RepositoryExists(
-                    f"The project {draft.project} has a repository {draft.name}; choose another name.",
-                    repositoryId=f"repo-{repository_id}",
+                    f"The project {existing.project} has a repository {existing.name}; choose another name,"
+                    " in more than its case.",
+                    repositoryId=f"repo-{key}",
                 )
 
         await self.units.run(actor, root, request)
-        return await self.complete(actor, repository_id, once)
+        return await self.complete(actor, key, once)
+
+    async def _name(self, actor: Actor, project: str) -> None:
+        """The project keeps the spelling of its first repository. ProjectExists for another one."""
+        key, now = project_id(actor.tenant, project), self.units.clock.now()
+        known = await self.units.find(actor, Project, key)
+        if name_project(known, actor.tenant, project, actor.subject, now) is None:
+            return
+
+        async def turn(unit: Unit) -> None:
+            known = await unit.find(Project, key)
+            change = name_project(known, actor.tenant, project, actor.subject, unit.now)
+            if change is not None:
+                unit.apply(change)
+
+        await self.units.run(actor, Project.__record__.root_of(key), turn)
 
     async def complete(self, actor: Actor, repository_id: str, once: Once | None = None) -> Repository:
         """Make the repository on its host, again if need be, and record that it is provisioned."""
@@ -94,10 +115,9 @@ class Repositories:
         return self._addressed(await self.units.get(actor, Repository, repository_id))
 
     async def find_named(self, actor: Actor, project: str, name: str) -> Repository | None:
-        """By its name on the embedded host: one point read."""
-        return await self.units.find(
-            actor, Repository, root_id("repository", actor.tenant, f"{project}/{name}")
-        )
+        """By its name on the embedded host, as it is written there: one point read."""
+        found = await self.units.find(actor, Repository, repository_id(actor.tenant, project, name))
+        return found if found is not None and (found.project, found.name) == (project, name) else None
 
     async def list(self, actor: Actor, query: Query) -> Page[Repository]:
         page = await self.units.list(actor, Repository, query)
@@ -115,7 +135,7 @@ class Repositories:
                 actor, RepositoryDraft(project=project, name=name, is_managed=True), None
             )
         except RepositoryExists:
-            return await self.complete(actor, root_id("repository", actor.tenant, f"{project}/{name}"))
+            return await self.complete(actor, repository_id(actor.tenant, project, name))
 
     def _addressed(self, repository: Repository) -> Repository:
         """With the URL it can be cloned from now: an embedded host moves with its installation's address."""

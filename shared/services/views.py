@@ -111,6 +111,10 @@ class Views:
         generation = _Head.of(found.get(HEAD)).current
         return Total(found[name].body["generations"].get(str(generation), 0), is_exact)
 
+    def counts(self, kind: str, names: Iterable[str]) -> bool:
+        """Whether documents of the kind are counted by the values of exactly these fields."""
+        return tuple(sorted(names)) in self._combinations.get(kind, ())
+
     async def project(self, documents: Iterable[Document]) -> None:
         """Count these versions of documents; repeats and older versions change nothing."""
         latest: dict[tuple[str, str], dict[str, Document]] = defaultdict(dict)

@@ -148,7 +148,7 @@ def test_what_was_made_leads_to_the_operation_that_reads_it() -> None:
 
 def test_a_resource_is_introduced_by_its_module() -> None:
     tags = {tag["name"]: tag["description"] for tag in describe(platform, "1")["tags"]}
-    assert tags["health"].startswith("The platform's own endpoints")
+    assert tags["health"].startswith("Whether this installation is up")
 
 
 async def test_a_deprecated_operation_says_since_when_and_until_when(kit: Kit) -> None:

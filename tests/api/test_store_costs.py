@@ -37,7 +37,7 @@ ALLOWED: Mapping[str, Allowed] = {
     "devops_get_repository": Allowed(reads=1),
     "devops_list_branches": Allowed(reads=2, queries=1, why="the repository must be the tenant's"),
     "devops_list_commits": Allowed(reads=2, queries=1, why="the repository must be the tenant's"),
-    "devops_list_pull_requests": Allowed(reads=2, queries=1, why="the repository must be the tenant's"),
+    "devops_list_pull_requests": LIST,
     "devops_get_pull_request": Allowed(reads=1),
     "devops_diff_pull_request": Allowed(reads=2, why="the repository says where its git is"),
     "devops_list_pipelines": LIST,
@@ -52,17 +52,18 @@ ALLOWED: Mapping[str, Allowed] = {
     "devops_list_release_approvals": Allowed(reads=4, why="votes lie with their promotions"),
     "devops_list_promotions": LIST,
     "devops_get_promotion": Allowed(reads=1),
-    "devops_list_environments": Allowed(
-        reads=8, queries=4, why="four environments, two reads and a query each"
-    ),
+    "devops_list_environments": Allowed(reads=4, queries=4, why="four environments, one of each for them"),
+    "devops_list_deployments": LIST,
+    "devops_get_deployment": Allowed(reads=1),
     "devops_get_manifest": Allowed(reads=1),
     "devops_list_sync_states": LIST,
     "devops_list_audit_entries": Allowed(reads=1, queries=1),
     "devops_show_limits": Allowed(reads=0),
     "devops_provision_repository": Allowed(
-        reads=7,
+        reads=8,
         batches=(KEY, ("repository", 4), ("repository", 9)),
-        why="intent, then git, then what git made: a crash between is taken up by the worker",
+        why="intent, then git, then what git made: a crash between is taken up by the worker; and how the"
+        " project is written",
     ),
     "devops_create_branch": Allowed(reads=10, batches=(("repository", 5),), why=RECORDED),
     "devops_author_commit": Allowed(reads=10, batches=(("repository", 6),), why=RECORDED),
@@ -81,12 +82,12 @@ ALLOWED: Mapping[str, Allowed] = {
     ),
     "devops_cancel_pipeline_run": Allowed(reads=2, batches=(("run", 7),)),
     "devops_plan_release": Allowed(
-        reads=11,
+        reads=8,
         batches=(KEY, ("component", 5), ("environment", 9)),
         why="the release in its component, its promotion in the environment",
     ),
     "devops_approve_release": Allowed(
-        reads=15,
+        reads=14,
         batches=(("environment", 8),),
         why="the release, its track and each open promotion are looked at for the one that is meant",
     ),
@@ -96,12 +97,12 @@ ALLOWED: Mapping[str, Allowed] = {
         why="the release, its track and each open promotion are looked at for the one that is meant",
     ),
     "devops_promote_release": Allowed(
-        reads=14,
+        reads=6,
         batches=(KEY, ("component", 5), ("environment", 19)),
         why="the hop in its component, its promotion in the environment, and it starts at once where it may",
     ),
-    "devops_render_manifest": Allowed(reads=6, batches=(KEY, ("environment", 4))),
-    "devops_reconcile_environment": Allowed(reads=5, queries=1, batches=(KEY, ("environment", 5))),
+    "devops_render_manifest": Allowed(reads=5, batches=(KEY, ("environment", 4))),
+    "devops_reconcile_environment": Allowed(reads=1, queries=1, batches=(KEY, ("environment", 5))),
     "devops_upload_artifact": Allowed(reads=2, batches=(("artifact", 3),)),
     "devops_get_artifact": Allowed(reads=1),
 }

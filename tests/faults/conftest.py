@@ -1,4 +1,4 @@
-"""What the crash point tests share: a fast folder, the world that they all start from, and their count."""
+"""What the crash point tests share: a fast folder, and the world that they all start from."""
 
 import os
 import tempfile
@@ -30,16 +30,3 @@ async def base(scratch: Path, _bases: list[Base]) -> Base:
     if not _bases:
         _bases.append(await Base.build(scratch / "base"))
     return _bases[0]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    counts = [
-        value
-        for outcome in ("passed", "failed")
-        for result in terminalreporter.stats.get(outcome, ())
-        for name, value in result.user_properties
-        if name == "crash_points" and result.when == "call"
-    ]
-    if counts:
-        points, tries = (sum(each) for each in zip(*counts, strict=True))
-        terminalreporter.write_line(f"crash points: {len(counts)} operations, {points} calls, {tries} faults")

@@ -323,8 +323,8 @@ def assert_events_are_unique(kept: Kept) -> None:
 
 def assert_chains_hold(kept: Kept) -> None:
     heads = dict(kept.rows["audit-head"])
-    # Two repositories, two runs, a component, three environments; nothing was parked.
-    assert len(heads) == 8
+    # Two projects, two repositories, two runs, a component, three environments; nothing was parked.
+    assert len(heads) == 10
     for root, head in heads.items():
         entries = [body for place, body in kept.rows["audit"] if place == root]
         assert_chain(entries, head["hash"])

@@ -222,7 +222,7 @@ async def test_a_reminder_asks_again_until_the_deployment_is_over(world: Deliver
 async def test_deployments_are_listed_by_environment_and_by_release(world: Delivery) -> None:
     plan = await world.a_plan(await world.a_build(await world.a_repository()), "dev")
     mine = await the_deployment(world, plan.promotion.id)
-    for where in ({"environment": mine.environment}, {"release": plan.release.id}):
+    for where in ({"environment_name": "dev"}, {"release": plan.release.id}):
         page = await world.deployments.list(ANN, Query("deployment", where, "created_at"))
         assert page.items == (mine,)
 
@@ -263,7 +263,7 @@ async def story(world: Delivery, store: DyingStore) -> Release:
         once = Inbox("test", f"plan-{number}")
         await until_done(partial(world.releases.plan, PLANNER, a_draft(build), once))
         await until_done(world.drain)
-    releases = await world.releases.list(ANN, None, None, Query("release", {}, "created_at"))
+    releases = await world.releases.list(ANN, Query("release", {}, "created_at"))
     return releases.items[0]
 
 

@@ -175,7 +175,7 @@ async def test_there_has_to_be_something_to_reconcile(world: Delivery, plan: Pla
 
 async def test_states_are_listed_by_environment(world: Delivery, plan: Plan) -> None:
     state = await world.sync_state("dev", plan.release)
-    for where in ({}, {"environment": state.environment}):
+    for where in ({}, {"environment_name": "dev"}):
         page = await world.gitops.states(ANN, Query("sync-state", where, "updated_at", True))
         assert page.items == (state,)
     assert (await world.gitops.states(STRANGER, Query("sync-state", {}, "updated_at"))).items == ()

@@ -10,14 +10,14 @@ import pytest
 
 from shared.domain.approvals.model import Approval, ApprovalStatus
 from shared.domain.environments.lifecycle import Ladder
-from shared.domain.environments.model import Environment, environment_id
+from shared.domain.environments.model import Environment
 from shared.domain.promotions.errors import EnvironmentSkipped, LastEnvironment, NotCancellable
 from shared.domain.promotions.model import DecisionRecord, PromotionStatus, Result, decision_id
 from shared.ports.store import Query
 from shared.services.environments import Environments
 from shared.services.once import AlreadyDone, Inbox
 from shared.services.unit import Unit
-from tests.support.releases import ANN, BOB, MANAGER, PAULA, TENANT, Delivery, a_delivery
+from tests.support.releases import ANN, BOB, MANAGER, PAULA, Delivery, a_delivery
 
 S = PromotionStatus
 
@@ -186,7 +186,7 @@ async def test_promotions_are_listed_by_release_and_by_environment(world: Delive
         return {promotion.id for promotion in page.items}
 
     assert await listed() == await listed(release=plan.release.id) == {plan.promotion.id, dev.id}
-    assert await listed(environment=environment_id(TENANT, "dev")) == {dev.id}
+    assert await listed(environment_name="dev") == {dev.id}
 
 
 async def test_environments_are_known_before_their_first_use(world: Delivery) -> None:
@@ -203,14 +203,14 @@ async def test_a_change_of_policy_holds_for_what_is_asked_from_then_on(world: De
     build = await world.a_build(await world.a_repository())
     before = await world.a_plan(build, "staging")
     stricter = Environments(world.units, Ladder.of({"dev": 0, "test": 1, "staging": 3, "prod": 4}))
-    known = await stricter.get(ANN, "staging")
+    known = stricter.declared(ANN, "staging")
     assert known.required_approvals == 3
 
     async def turn(unit: Unit) -> Environment:
         return await stricter.ensure(unit, "staging")
 
     stored = await world.units.run(ANN, Environment.__record__.root_of(known.id), turn)
-    assert stored.required_approvals == (await stricter.get(ANN, "staging")).required_approvals == 3
+    assert stored.required_approvals == stricter.declared(ANN, "staging").required_approvals == 3
     assert (await world.promotion(before.promotion.id)).required_approvals == 1
 
 

@@ -1,6 +1,7 @@
 """Pull requests on the embedded adapters: checks, merges, conflicts, and what a crash leaves behind."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,11 +161,8 @@ class TestPullRequests:
         for number in range(3):
             await source.a_pull_request(repository, f"feature/{number}")
         where = {"repository": repository.id, "status": "open"}
-        first = await source.pull_requests.list(
-            ANN, repository.id, Query("pull-request", where, "number", True, limit=2)
-        )
-        rest = await source.pull_requests.list(
-            ANN, repository.id, Query("pull-request", where, "number", True, first.next, 2)
-        )
+        query = Query("pull-request", where, "created_at", True, limit=2)
+        first = await source.pull_requests.list(ANN, query)
+        rest = await source.pull_requests.list(ANN, replace(query, after=first.next))
         assert [item.number for item in (*first.items, *rest.items)] == [3, 2, 1]
         assert rest.next is None

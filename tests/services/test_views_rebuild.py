@@ -10,7 +10,7 @@ import pytest
 from shared.adapters.embedded.store import SqliteStore
 from shared.domain.kernel.errors import Conflict
 from shared.domain.kernel.ids import Root
-from shared.ports.store import Document, Partition, Query, TenantStore, Write
+from shared.ports.store import Document, Partition, Query, Stretch, TenantStore, Write
 from shared.services.views import Drift, Views
 from tests.support.app import SteppingClock
 from tests.support.views import (
@@ -104,11 +104,11 @@ async def test_a_projection_that_began_before_a_rebuild_leaves_its_counts_alone(
     counted_some, projected = asyncio.Event(), asyncio.Event()
 
     class SlowFeed:
-        async def changes(self, after: int, limit: int) -> list[Document]:
-            if after:
+        async def read(self, position: str, limit: int) -> Stretch:
+            if position:
                 counted_some.set()
                 await projected.wait()
-            return await store.changes(after, 3 if after == 0 else limit)
+            return await store.read(position, limit if position else 3)
 
     class SlowPartition(FrailPartition):
         async def read(self, ids: Sequence[str]) -> dict[str, Document]:
@@ -175,14 +175,14 @@ async def test_a_rebuild_that_another_took_over_gives_up(store: SqliteStore) -> 
 
         is_first: bool = True
 
-        async def changes(self, after: int, limit: int) -> list[Document]:
-            if after and self.is_first:
+        async def read(self, position: str, limit: int) -> Stretch:
+            if position and self.is_first:
                 self.is_first = False
                 with pytest.raises(Died):
                     await Views(FrailStore(store, Fuse(left=2)), INDEXES).rebuild(store)
                 await put(store, "acme", "item", 1, owner="bob", status="new")
-                await Views(store, INDEXES).project((await store.changes(after, 100))[-1:])
-            return await store.changes(after, limit)
+                await Views(store, INDEXES).project((await store.changes(int(position), 100))[-1:])
+            return await store.read(position, limit)
 
     for number in range(3):
         await put(store, "acme", "item", number, owner="ann", status="new")

@@ -95,7 +95,7 @@ class Api:
     async def drain(self) -> None:
         """Relay and handle until nothing moves. A handler that raises is a failure of the test."""
         while True:
-            documents = await self.app.feed.changes(self.checkpoint, 500)
+            documents = (await self.app.feed.read(str(self.checkpoint), 500)).documents
             if documents:
                 self.checkpoint = documents[-1].sequence
             feed = [{"kind": each.kind, "body": each.body} for each in documents]
@@ -188,6 +188,7 @@ async def a_world(api: Api) -> World:
     hop = {"releaseId": release["releaseId"], "toEnvironment": "dev"}
     promotion = await api.expect(201, "POST", "/promotions", hop)
     await api.drain()
+    deployed = await api.expect(200, "GET", f"/promotions/{promotion['promotionId']}")
     rendered = {"releaseId": release["releaseId"], "environment": "dev"}
     manifest = await api.expect(201, "POST", "/deployment-manifests", rendered)
     artifact = "art-1"
@@ -199,6 +200,7 @@ async def a_world(api: Api) -> World:
         "buildResultId": run["buildResultId"],
         "releaseId": release["releaseId"],
         "promotionId": promotion["promotionId"],
+        "deploymentId": deployed["deploymentId"],
         "manifestId": manifest["manifestId"],
         "artifactId": artifact,
     }

@@ -1,5 +1,6 @@
 """The release services on embedded adapters in a scratch folder, with a relay that a test can hold back."""
 
+import gzip
 import io
 import tarfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -235,12 +236,13 @@ def a_draft(
 def a_bundle(files: Mapping[str, str]) -> bytes:
     """A tar.gz of these files, equal for equal files."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, text in files.items():
             info = tarfile.TarInfo(name)
             info.size = len(text.encode())
             archive.addfile(info, io.BytesIO(text.encode()))
-    return buffer.getvalue()
+    # tarfile would write the time of day into the gzip header, and two equal bundles differ once a second.
+    return gzip.compress(buffer.getvalue(), mtime=0)
 
 
 def a_delivery(

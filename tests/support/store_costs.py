@@ -38,6 +38,8 @@ CALLS: tuple[Ask, ...] = (
     ("GET", "/promotions", None, 200),
     ("GET", "/promotions/{promotionId}", None, 200),
     ("GET", "/environments", None, 200),
+    ("GET", "/deployments", None, 200),
+    ("GET", "/deployments/{deploymentId}", None, 200),
     ("GET", "/deployment-manifests/{manifestId}", None, 200),
     ("GET", "/gitops/sync-states", None, 200),
     ("GET", "/audit-entries?resourceId={repositoryId}", None, 200),

@@ -7,13 +7,12 @@ from functions.api.devops.models_promotions import (
     Reconcile,
     ReconcileView,
     RenderManifest,
-    SyncStateQuery,
     SyncStateView,
 )
+from functions.api.devops.queries import SyncStatesQuery
 from functions.api.devops.surface import devops
 from functions.http.endpoint import Call
 from shared.domain.gitops.model import Manifest, SyncState
-from shared.ports.store import Query
 from shared.services.unit import Page
 
 
@@ -56,10 +55,7 @@ async def reconcile_environment(call: Call, body: Reconcile) -> tuple[SyncState,
 
 
 @devops.get("/gitops/sync-states", scope="devops.gitops.read", returns=SyncStateView)
-async def list_sync_states(call: Call, query: SyncStateQuery) -> Page[SyncState]:
+async def list_sync_states(call: Call, query: SyncStatesQuery) -> Page[SyncState]:
     """List how far the environments are from what git wants, latest change first."""
-    where: dict[str, str | int | bool] = {}
-    if query.environment is not None:
-        where["environment"] = (await call.app.environments.get(call.actor, query.environment)).id
-    page = Query("sync-state", where, "updated_at", True, query.after(), query.limit)
-    return await call.app.gitops.states(call.actor, page)
+    where = call.app.environments.named(query.environment)
+    return await call.app.gitops.states(call.actor, query.wanted(where))

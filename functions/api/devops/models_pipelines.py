@@ -1,9 +1,9 @@
 """Wire shapes of pipelines, runs, logs and build results."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from functions.http.fields import Body, Name, PascalStatus, Query, View, WireId
 from shared.domain.pipelines.definition import module_type_of
@@ -149,6 +149,7 @@ class PipelineRunSummaryView(View):
     build_result_id: Annotated[BuildResultId | None, Field(validation_alias="build_result")]
     requested_by: str
     created_at: datetime
+    updated_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
     deadline_at: datetime
@@ -214,25 +215,6 @@ class BuildResultView(View):
     exit_codes: tuple[ExitCodeView, ...]
     logs_uri: str
     created_at: datetime
-
-
-class PipelinesQuery(Query):
-    repository_id: RepositoryId
-
-
-class RunsQuery(Query):
-    pipeline_id: PipelineId | None = None
-    repository_id: RepositoryId | None = None
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.pipeline_id is None) == (self.repository_id is None):
-            raise ValueError("Give either pipelineId or repositoryId.")
-        return self
-
-
-class BuildResultsQuery(Query):
-    repository_id: RepositoryId
 
 
 class LogsQuery(Query):

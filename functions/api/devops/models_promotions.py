@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from functions.api.devops.models_releases import (
     EnvironmentName,
@@ -16,7 +15,7 @@ from functions.api.devops.models_releases import (
     next_step,
     status_word,
 )
-from functions.http.fields import Body, Name, PascalStatus, Query, View, WireId
+from functions.http.fields import Body, Name, PascalStatus, View, WireId
 from shared.domain.promotions.model import Promotion
 
 DeploymentId = Annotated[str, WireId("dep")]
@@ -76,17 +75,6 @@ class PromotionView(View):
         return shown | {"status": status_word(value), "next_step": next_step(value)}
 
 
-class PromotionQuery(Query):
-    release_id: ReleaseId | None = None
-    environment: EnvironmentName | None = None
-
-    @model_validator(mode="after")
-    def _one_filter(self) -> "PromotionQuery":
-        if self.release_id is not None and self.environment is not None:
-            raise PydanticCustomError("two_filters", "Filter by `releaseId` or by `environment`, not both.")
-        return self
-
-
 class RenderManifest(Body):
     tenant_id: str | None = None
     release_id: ReleaseId
@@ -139,10 +127,6 @@ class ReconcileView(View):
         return {"sync_states": value} if isinstance(value, tuple) else value
 
 
-class SyncStateQuery(Query):
-    environment: EnvironmentName | None = None
-
-
 class CurrentView(View):
     release_id: Annotated[ReleaseId, Field(validation_alias="release")]
     version: str
@@ -171,3 +155,27 @@ class EnvironmentView(View):
 
     environment: EnvironmentSummaryView
     current: tuple[CurrentView, ...]
+
+
+class DeploymentView(View):
+    """One attempt to make an environment run a release. `cause` says why it failed."""
+
+    deployment_id: Annotated[DeploymentId, Field(validation_alias="id")]
+    promotion_id: Annotated[PromotionId, Field(validation_alias="promotion")]
+    release_id: Annotated[ReleaseId, Field(validation_alias="release")]
+    project_id: Annotated[str, Field(validation_alias="project")]
+    module_id: Annotated[str, Field(validation_alias="module")]
+    environment: Annotated[str, Field(validation_alias="environment_name")]
+    strategy: str
+    status: PascalStatus
+    step: PascalStatus
+    release_digest: str
+    previous_release_id: Annotated[ReleaseId | None, Field(validation_alias="previous_release")]
+    manifest_id: Annotated[ManifestId | None, Field(validation_alias="manifest")]
+    git_revision: Annotated[str | None, Field(validation_alias="gitops_commit")]
+    url: str | None
+    cause: str | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    created_at: datetime
+    updated_at: datetime

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, WithJsonSchema, model_validator
 
-from functions.http.fields import Body, Name, PascalStatus, Query, Reference, View, WireId
+from functions.http.fields import Body, Name, PascalStatus, Reference, View, WireId
 from shared.domain.approvals.model import Decision
 from shared.domain.promotions.model import OPEN, Promotion, PromotionStatus
 from shared.domain.releases.lifecycle import ReleaseDraft
@@ -196,11 +196,6 @@ def _content(release: Release) -> dict[str, Any]:
         "created_by": release.created_by,
         "created_at": release.created_at,
     }
-
-
-class ReleaseQuery(Query):
-    project_id: Name | None = None
-    module_id: Name | None = None
 
 
 class ApproveRelease(Body):

@@ -68,10 +68,6 @@ class RepositoryView(View):
     updated_at: datetime
 
 
-class RepositoryQuery(Query):
-    project_id: Name | None = None
-
-
 class CreateBranch(Body):
     tenant_id: str | None = None
     name: BranchName
@@ -87,6 +83,7 @@ class BranchView(View):
     is_protected: bool
     status: PascalStatus
     created_at: datetime
+    updated_at: datetime
 
 
 class FileChange(Body):
@@ -155,11 +152,8 @@ class CommitView(View):
     author: str
     artifact_id: Annotated[str | None, Field(validation_alias="artifact")]
     committed_at: datetime
+    recorded_at: datetime
     status: Literal["Committed"] = "Committed"
-
-
-class CommitQuery(Query):
-    branch: BranchName | None = None
 
 
 class OpenPullRequest(Body):
@@ -198,6 +192,7 @@ class PullRequestView(View):
     status: PascalStatus
     policy_evaluation: PascalStatus
     repository_id: Annotated[RepositoryId, Field(validation_alias="repository")]
+    project_id: Annotated[str, Field(validation_alias="project")]
     source_branch: str
     target_branch: str
     source_sha: str
@@ -211,11 +206,6 @@ class PullRequestView(View):
     merge_commit_sha: Annotated[str | None, Field(validation_alias="merge_commit")]
     merged_by: str | None
     merged_at: datetime | None
-
-
-class PullRequestQuery(Query):
-    repository_id: RepositoryId
-    status: Literal["Open", "Blocked", "Merged", "Abandoned"] | None = None
 
 
 class FileDiffView(View):

@@ -4,15 +4,14 @@ from functions.api.devops.models_pipelines import (
     GeneratedPipelineView,
     GeneratePipeline,
     PipelineId,
-    PipelinesQuery,
     PipelineView,
     RunPipeline,
     StartedRunView,
 )
+from functions.api.devops.queries import PipelinesQuery
 from functions.api.devops.surface import devops
 from functions.http.endpoint import Call
 from shared.domain.pipelines.model import PipelineDefinition, PipelineRun
-from shared.ports.store import Query
 from shared.services.unit import Page
 
 
@@ -43,10 +42,8 @@ async def get_pipeline(call: Call, pipeline_id: PipelineId) -> PipelineDefinitio
 
 @devops.get("/pipelines", scope="devops.pipelines.read", returns=PipelineView)
 async def list_pipelines(call: Call, query: PipelinesQuery) -> Page[PipelineDefinition]:
-    """List the pipelines of a repository, oldest first."""
-    where = {"repository": query.repository_id}
-    wanted = Query("pipeline", where, order="created_at", after=query.after(), limit=query.limit)
-    return await call.app.pipelines.list(call.actor, wanted)
+    """List pipelines, oldest first."""
+    return await call.app.pipelines.list(call.actor, query.wanted())
 
 
 @devops.post(

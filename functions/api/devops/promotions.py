@@ -1,16 +1,19 @@
-"""Promotions: the hops of a release from environment to environment, and the environments themselves."""
+"""Promotions: the hops of a release from environment to environment, their deployments, and the environments
+themselves."""
 
 from functions.api.devops.models_promotions import (
+    DeploymentId,
+    DeploymentView,
     EnvironmentView,
     PromoteRelease,
-    PromotionQuery,
     PromotionView,
 )
 from functions.api.devops.models_releases import PromotionId
+from functions.api.devops.queries import DeploymentsQuery, PromotionsQuery
 from functions.api.devops.surface import devops
 from functions.http.endpoint import Call
+from shared.domain.deployments.model import Deployment
 from shared.domain.promotions.model import Promotion
-from shared.ports.store import Query
 from shared.services.environments import EnvironmentState
 from shared.services.unit import Page
 
@@ -41,15 +44,23 @@ async def get_promotion(call: Call, promotion_id: PromotionId) -> Promotion:
 
 
 @devops.get("/promotions", scope=READ, returns=PromotionView)
-async def list_promotions(call: Call, query: PromotionQuery) -> Page[Promotion]:
-    """List promotions of a release or into an environment, newest first."""
-    where: dict[str, str | int | bool] = {}
-    if query.release_id is not None:
-        where["release"] = query.release_id
-    if query.environment is not None:
-        where["environment"] = (await call.app.environments.get(call.actor, query.environment)).id
-    page = Query("promotion", where, "created_at", True, query.after(), query.limit)
-    return await call.app.promotions.list(call.actor, page)
+async def list_promotions(call: Call, query: PromotionsQuery) -> Page[Promotion]:
+    """List promotions, newest first."""
+    where = call.app.environments.named(query.environment)
+    return await call.app.promotions.list(call.actor, query.wanted(where))
+
+
+@devops.get("/deployments/{deploymentId}", scope="devops.deployments.read", returns=DeploymentView)
+async def get_deployment(call: Call, deployment_id: DeploymentId) -> Deployment:
+    """Retrieve a deployment."""
+    return await call.app.deployments.get(call.actor, deployment_id)
+
+
+@devops.get("/deployments", scope="devops.deployments.read", returns=DeploymentView)
+async def list_deployments(call: Call, query: DeploymentsQuery) -> Page[Deployment]:
+    """List deployments, newest first."""
+    where = call.app.environments.named(query.environment)
+    return await call.app.deployments.list(call.actor, query.wanted(where))
 
 
 @devops.get("/environments", scope="devops.environments.read", returns=EnvironmentView)

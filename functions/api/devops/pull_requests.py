@@ -5,13 +5,12 @@ from functions.api.devops.models_source import (
     FileDiffView,
     OpenPullRequest,
     PullRequestId,
-    PullRequestQuery,
     PullRequestView,
 )
+from functions.api.devops.queries import PullRequestsQuery
 from functions.api.devops.surface import devops
 from functions.http.endpoint import Call
 from shared.domain.source.model import PullRequest
-from shared.ports.store import Query
 from shared.services.unit import Page
 
 WRITE, READ = "devops.pullrequests.write", "devops.pullrequests.read"
@@ -44,13 +43,9 @@ async def get_pull_request(call: Call, pull_request_id: PullRequestId) -> PullRe
 
 
 @devops.get("/pull-requests", scope=READ, returns=PullRequestView)
-async def list_pull_requests(call: Call, query: PullRequestQuery) -> Page[PullRequest]:
-    """List the pull requests of a repository, newest first."""
-    where: dict[str, str | int | bool] = {"repository": query.repository_id}
-    if query.status is not None:
-        where["status"] = query.status.lower()
-    wanted = Query("pull-request", where, "number", True, query.after(), query.limit)
-    return await call.app.pull_requests.list(call.actor, query.repository_id, wanted)
+async def list_pull_requests(call: Call, query: PullRequestsQuery) -> Page[PullRequest]:
+    """List pull requests, newest first."""
+    return await call.app.pull_requests.list(call.actor, query.wanted())
 
 
 @devops.get("/pull-requests/{pullRequestId}/diff", scope=READ, returns=DiffView)

@@ -8,17 +8,16 @@ from functions.api.devops.models_releases import (
     PlanRelease,
     PlanView,
     ReleaseId,
-    ReleaseQuery,
     ReleaseSummaryView,
     ReleaseView,
     VoteView,
 )
+from functions.api.devops.queries import ReleasesQuery
 from functions.api.devops.surface import devops
 from functions.http.endpoint import Call
 from shared.domain.approvals.model import Approval
 from shared.domain.promotions.model import Promotion
 from shared.domain.releases.model import Release
-from shared.ports.store import Query
 from shared.services.promotions import Vote
 from shared.services.releases import Plan, ReleaseState
 from shared.services.unit import Page
@@ -53,10 +52,9 @@ async def get_release(call: Call, release_id: ReleaseId) -> ReleaseState:
 
 
 @devops.get("/releases", scope=READ, returns=ReleaseSummaryView)
-async def list_releases(call: Call, query: ReleaseQuery) -> Page[Release]:
-    """List the releases of a project or of one of its modules, newest first."""
-    page = Query("release", {}, "created_at", True, query.after(), query.limit)
-    return await call.app.releases.list(call.actor, query.project_id, query.module_id, page)
+async def list_releases(call: Call, query: ReleasesQuery) -> Page[Release]:
+    """List releases, newest first."""
+    return await call.app.releases.list(call.actor, query.wanted())
 
 
 @devops.post(

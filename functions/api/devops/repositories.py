@@ -5,19 +5,16 @@ from functions.api.devops.models_source import (
     ArtifactView,
     AuthorCommit,
     BranchView,
-    CommitQuery,
     CommitView,
     CreateBranch,
     ProvisionRepository,
     RepositoryId,
-    RepositoryQuery,
     RepositoryView,
 )
+from functions.api.devops.queries import BranchesQuery, CommitsQuery, RepositoriesQuery
 from functions.api.devops.surface import devops
 from functions.http.endpoint import Call
-from functions.http.fields import Query
 from shared.domain.source.model import Artifact, Branch, Commit, Repository
-from shared.ports import store
 from shared.services.unit import Page
 
 WRITE, READ = "devops.repositories.write", "devops.repositories.read"
@@ -52,11 +49,9 @@ async def get_repository(call: Call, repository_id: RepositoryId) -> Repository:
 
 
 @devops.get("/repositories", scope=READ, returns=RepositoryView)
-async def list_repositories(call: Call, query: RepositoryQuery) -> Page[Repository]:
-    """List repositories, newest first; of one project when `projectId` is given."""
-    where: dict[str, str | int | bool] = {} if query.project_id is None else {"project": query.project_id}
-    wanted = store.Query("repository", where, "created_at", True, query.after(), query.limit)
-    return await call.app.repositories.list(call.actor, wanted)
+async def list_repositories(call: Call, query: RepositoriesQuery) -> Page[Repository]:
+    """List repositories, newest first."""
+    return await call.app.repositories.list(call.actor, query.wanted())
 
 
 @devops.post(
@@ -76,10 +71,9 @@ async def create_branch(call: Call, repository_id: RepositoryId, body: CreateBra
 
 
 @devops.get("/repositories/{repositoryId}/branches", scope=READ, returns=BranchView)
-async def list_branches(call: Call, repository_id: RepositoryId, query: Query) -> Page[Branch]:
+async def list_branches(call: Call, repository_id: RepositoryId, query: BranchesQuery) -> Page[Branch]:
     """List the branches of a repository by name."""
-    where: dict[str, str | int | bool] = {"repository": repository_id}
-    wanted = store.Query("branch", where, "name", False, query.after(), query.limit)
+    wanted = query.wanted({"repository": repository_id})
     return await call.app.branches.list(call.actor, repository_id, wanted)
 
 
@@ -102,12 +96,9 @@ async def author_commit(call: Call, repository_id: RepositoryId, body: AuthorCom
 
 
 @devops.get("/repositories/{repositoryId}/commits", scope=READ, returns=CommitView)
-async def list_commits(call: Call, repository_id: RepositoryId, query: CommitQuery) -> Page[Commit]:
-    """List recorded commits, newest first; of one branch when `branch` is given."""
-    where: dict[str, str | int | bool] = {"repository": repository_id}
-    if query.branch is not None:
-        where["branch"] = query.branch
-    wanted = store.Query("commit", where, "recorded_at", True, query.after(), query.limit)
+async def list_commits(call: Call, repository_id: RepositoryId, query: CommitsQuery) -> Page[Commit]:
+    """List the recorded commits of a repository, newest first."""
+    wanted = query.wanted({"repository": repository_id})
     return await call.app.branches.commits(call.actor, repository_id, wanted)
 
 

@@ -2,20 +2,18 @@
 
 from functions.api.devops.models_pipelines import (
     BuildResultId,
-    BuildResultsQuery,
     BuildResultView,
     LogPageView,
     LogsQuery,
     PipelineRunId,
     PipelineRunSummaryView,
     PipelineRunView,
-    RunsQuery,
 )
+from functions.api.devops.queries import BuildResultsQuery, RunsQuery
 from functions.api.devops.surface import devops
 from functions.http.endpoint import Call
 from shared.domain.pipelines.logs import LogPage
 from shared.domain.pipelines.model import BuildResult, PipelineRun
-from shared.ports.store import Query
 from shared.services.unit import Page
 
 
@@ -27,12 +25,8 @@ async def get_pipeline_run(call: Call, pipeline_run_id: PipelineRunId) -> Pipeli
 
 @devops.get("/pipeline-runs", scope="devops.pipelines.read", returns=PipelineRunSummaryView)
 async def list_pipeline_runs(call: Call, query: RunsQuery) -> Page[PipelineRun]:
-    """List the runs of a pipeline or of a repository, newest first."""
-    where = (
-        {"pipeline": query.pipeline_id} if query.pipeline_id else {"repository": query.repository_id or ""}
-    )
-    wanted = Query("run", where, order="created_at", descending=True, after=query.after(), limit=query.limit)
-    return await call.app.runs.list(call.actor, wanted)
+    """List pipeline runs, newest first."""
+    return await call.app.runs.list(call.actor, query.wanted())
 
 
 @devops.get("/pipeline-runs/{pipelineRunId}/logs", scope="devops.pipelines.read", returns=LogPageView)
@@ -58,12 +52,8 @@ async def cancel_pipeline_run(call: Call, pipeline_run_id: PipelineRunId) -> Pip
 
 @devops.get("/build-results", scope="devops.pipelines.read", returns=BuildResultView)
 async def list_build_results(call: Call, query: BuildResultsQuery) -> Page[BuildResult]:
-    """List the build results of a repository, newest first."""
-    where = {"repository": query.repository_id}
-    wanted = Query(
-        "build-result", where, order="created_at", descending=True, after=query.after(), limit=query.limit
-    )
-    return await call.app.runs.build_results(call.actor, wanted)
+    """List build results, newest first."""
+    return await call.app.runs.build_results(call.actor, query.wanted())
 
 
 @devops.get("/build-results/{buildResultId}", scope="devops.pipelines.read", returns=BuildResultView)

@@ -82,8 +82,15 @@ def branch_ref(name: str) -> Ref | None:
 
 
 def ref_in_the_way(ref: Ref, existing: Iterable[Ref]) -> Ref | None:
-    """An existing ref that shares a folder's or a file's name with the new one, as `a` and `a/b` do."""
+    """An existing ref whose file or folder the new one would need, as of `a` and `a/b`, or of `Fix` and `fix`
+    where a clone lies on a disk that ignores case."""
+    wanted = _folded(ref)
     for other in existing:
-        if ref.startswith(other + b"/") or other.startswith(ref + b"/"):
+        taken = _folded(other)
+        if wanted == taken or wanted.startswith(taken + "/") or taken.startswith(wanted + "/"):
             return other
     return None
+
+
+def _folded(ref: Ref) -> str:
+    return ref.decode("utf-8", "replace").casefold()

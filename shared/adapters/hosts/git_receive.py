@@ -78,7 +78,7 @@ def _tag(repository: Repository, command: Command) -> None:
     _verify(repository, _tagged(repository, command.new))
     with repository.locked():
         if ref_in_the_way(command.ref, repository.repo.refs.allkeys()):
-            raise PushRefused("the name shares a folder with another tag")
+            raise PushRefused("the name would share a file or a folder with another ref")
         if not repository.swap(command.ref, None, command.new):
             raise PushRefused("tags never move once set: push another name")
 

@@ -87,6 +87,7 @@ def settle(promotion: Promotion, evaluation: Evaluation, at: datetime) -> Change
         status=status,
         verdicts=evaluation.verdicts,
         approvals_granted=evaluation.granted,
+        has_quorum=0 < promotion.required_approvals <= evaluation.granted,
         decisions=promotion.decisions + 1,
         cause=evaluation.reasons if ended else promotion.cause,
         decided_at=at if decided else promotion.decided_at,

@@ -87,6 +87,8 @@ class Promotion(Entity):
     """How many decision records there are."""
     approvals: tuple[str, ...] = ()
     approvals_granted: int = 0
+    has_quorum: bool = False
+    """Enough votes, where votes are needed at all. Stored, because lists are filtered by it."""
     deployment: str | None = None
     url: str | None = None
     cause: str | None = None
@@ -114,11 +116,6 @@ class Promotion(Entity):
     def is_cleared(self) -> bool:
         """Every gate passed when it was last asked."""
         return all(verdict.outcome is Outcome.PASSED for verdict in self.verdicts)
-
-    @property
-    def has_quorum(self) -> bool:
-        """Enough votes, where votes are needed at all."""
-        return 0 < self.required_approvals <= self.approvals_granted
 
 
 @record("decision", root="environment")

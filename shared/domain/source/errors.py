@@ -7,6 +7,10 @@ class RepositoryExists(AlreadyExists):
     code = "repository_exists"
 
 
+class ProjectExists(AlreadyExists):
+    code = "project_exists"
+
+
 class RepositoryNotReady(Conflict):
     code = "repository_not_ready"
 

@@ -14,6 +14,7 @@ from shared.domain.kernel.machine import Machine
 from shared.domain.source.errors import (
     ChecksNotPassed,
     ManagedRepository,
+    ProjectExists,
     ProtectedBranch,
     ProviderUnavailable,
     PullRequestExists,
@@ -29,12 +30,14 @@ from shared.domain.source.model import (
     Commit,
     OpenPullRequest,
     PolicyEvaluation,
+    Project,
     Provider,
     PullRequest,
     PullRequestIndex,
     PullRequestStatus,
     Repository,
     RepositoryStatus,
+    project_id,
 )
 
 R, B, P = RepositoryStatus, BranchStatus, PullRequestStatus
@@ -102,6 +105,22 @@ def check_branch_name(name: str, field: str) -> None:
     if bad:
         hint = "Use letters, digits, dots, dashes and single slashes, as in feature/cancel-reservation."
         raise Invalid("The branch name is not one git accepts.", Problem(field, hint, "invalid_branch_name"))
+
+
+def name_project(
+    known: Project | None, tenant: str, name: str, by: str, at: datetime
+) -> Change[Project] | None:
+    """The project under its first spelling; None where it is known by this one."""
+    if known is None:
+        named = Project(id=project_id(tenant, name), tenant=tenant, name=name, created_by=by, created_at=at)
+        return Change(named, "project.named")
+    if known.name != name:
+        raise ProjectExists(
+            f"There is a project {known.name}, which differs from {name} only by case; write it like that,"
+            " or choose another name.",
+            projectId=known.name,
+        )
+    return None
 
 
 def request_repository(wanted: Repository) -> Change[Repository]:

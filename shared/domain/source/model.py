@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from shared.domain.kernel.ids import root_id
 from shared.domain.kernel.record import Entity, record
 
 
@@ -53,9 +54,22 @@ class CheckStatus(StrEnum):
     FAILED = "failed"
 
 
+@record("project", root="project")
+class Project(Entity):
+    """How a project is written, from its first repository on."""
+
+    id: str
+    tenant: str
+    name: str
+    created_by: str
+    created_at: datetime
+    revision: int = 0
+
+
 @record("repository", root="repository")
 class Repository(Entity):
-    """`full_name` (`project/name` on the embedded host) is unique in the tenant: the id derives from it."""
+    """`full_name` (`project/name` on the embedded host) is unique in the tenant, whatever its case: the id
+    derives from it."""
 
     id: str
     tenant: str
@@ -195,3 +209,12 @@ class Artifact(Entity):
     created_by: str
     created_at: datetime
     revision: int = 0
+
+
+def project_id(tenant: str, name: str) -> str:
+    """Names that differ only by case are one folder on many a disk, and one name to many a reader."""
+    return root_id("project", tenant, name.casefold())
+
+
+def repository_id(tenant: str, project: str, name: str) -> str:
+    return root_id("repository", tenant, f"{project}/{name}".casefold())

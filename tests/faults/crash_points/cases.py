@@ -5,6 +5,7 @@ import asyncio
 import copy
 import random
 import shutil
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,12 +15,12 @@ from pathlib import Path
 from tests.faults.crash_points.evidence import Facts, Remains, differences
 from tests.faults.crash_points.faults import Faults, Killed, Mode, Point
 from tests.faults.crash_points.installation import (
+    SOUND,
     FrozenClock,
     Installation,
     NumberedIds,
     Plant,
     StridingClock,
-    sound,
 )
 from tests.faults.crash_points.operations import VAULT_SECRET, Chore, Delivery, Operation, Outcome
 from tests.faults.crash_points.scenarios import Scenario
@@ -143,7 +144,7 @@ class Prepared:
 class Trial:
     """One try of a prepared scenario, in a copy of its folder."""
 
-    def __init__(self, prepared: Prepared, faults: Faults, plant: Plant = sound) -> None:
+    def __init__(self, prepared: Prepared, faults: Faults, plant: Plant = SOUND) -> None:
         self.prepared = prepared
         self.overtaking: list[Outcome] = []
         folder = prepared.folder.with_name(f"{prepared.folder.name}-trial")
@@ -230,13 +231,24 @@ class Trial:
         await self.installation.app.start()
 
 
-async def problems(prepared: Prepared, fault: Fault, plant: Plant = sound) -> list[str]:
+async def problems(prepared: Prepared, fault: Fault, plant: Plant = SOUND) -> list[str]:
     """What is wrong after the operation was tried with this fault; nothing, if all is well."""
     trial = Trial(prepared, Faults(fault.point.at, mode=fault.mode), plant)
     try:
         return [problem async for problem in trial.run(fault)]
     finally:
         await trial.installation.close()
+
+
+def tally(prepared: Prepared, faults: Sequence[Fault]) -> dict[str, str | int]:
+    """What is tried of one operation: its calls, those that write, and the faults of each mode."""
+    counts = Counter(str(fault.mode) for fault in faults)
+    return {
+        "operation": str(prepared.scenario),
+        "calls": len(prepared.calls),
+        "writes": sum(point.writes for point in prepared.calls),
+        **{str(mode): counts[str(mode)] for mode in Mode},
+    }
 
 
 async def report(prepared: Prepared, faults: Sequence[Fault]) -> str:

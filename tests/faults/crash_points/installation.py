@@ -34,8 +34,17 @@ from shared.settings import Settings
 from tests.faults.crash_points.faults import Faults, faulty_ports
 from tests.support.api import KnownTokens
 
-type Plant = Callable[[dict[str, Any]], dict[str, Any]]
-"""Puts a bug between the app and its ports."""
+
+@dataclass(frozen=True)
+class Plant:
+    """Puts a bug between the app and its ports, or in the place of one of its services."""
+
+    ports: Callable[[dict[str, Any]], dict[str, Any]] = lambda ports: ports
+    app: Callable[[App], App] = lambda app: app
+
+
+SOUND = Plant()
+"""No bug is planted."""
 
 URL = "http://127.0.0.1:7071"
 
@@ -131,11 +140,6 @@ def _packed(files: dict[str, str]) -> bytes:
     return gzip.compress(packed.getvalue(), mtime=0)
 
 
-def sound(ports: dict[str, Any]) -> dict[str, Any]:
-    """No bug is planted."""
-    return ports
-
-
 @dataclass
 class Installation:
     """`checkpoint` is where the relay goes on reading after a restart: what it sent since, it sends again."""
@@ -145,7 +149,7 @@ class Installation:
     git_clock: Clock
     ids: NumberedIds
     checkpoint: int = 0
-    plant: Plant = sound
+    plant: Plant = SOUND
     faults: Faults = field(default_factory=Faults)
     app: App = field(init=False)
     _store: SqliteStore = field(init=False)
@@ -171,7 +175,9 @@ class Installation:
             runner=QuickRunner(folder / "work"),
         )
         settings = Settings.load({}, data_dir=folder)
-        self.app = build_app(settings, clock=clock, ids=self.ids, tokens=KnownTokens(), **self.plant(ports))
+        ports = self.plant.ports(ports)
+        app = build_app(settings, clock=clock, ids=self.ids, tokens=KnownTokens(), **ports)
+        self.app = self.plant.app(app)
 
     async def close(self) -> None:
         """The end of the process, however it came: nothing is tidied."""
@@ -203,13 +209,13 @@ class Installation:
 
     async def relay(self) -> None:
         """What the feed has since the checkpoint, in one go."""
-        documents = await self.app.feed.changes(self.checkpoint, 100)
+        documents = (await self.app.feed.read(str(self.checkpoint), 100)).documents
         await relay([{"kind": each.kind, "body": each.body} for each in documents], self.app.bus)
 
     async def drain(self, before: str | None = None) -> Document | None:
         """Relay and handle until nothing moves, or until the next event to relay is of the type `before`."""
         while True:
-            documents = await self.app.feed.changes(self._read, 100)
+            documents = (await self.app.feed.read(str(self._read), 100)).documents
             for document in documents:
                 if before is not None and _is_event(document, before):
                     await self._work()
@@ -227,7 +233,7 @@ class Installation:
     async def lose_until(self, event_type: str) -> Document:
         """Nothing before the next event of a type reaches a worker: what they were told was dead-lettered."""
         while True:
-            for document in await self.app.feed.changes(self._read, 100):
+            for document in (await self.app.feed.read(str(self._read), 100)).documents:
                 if _is_event(document, event_type):
                     self.checkpoint = self._read
                     return document

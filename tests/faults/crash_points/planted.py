@@ -1,14 +1,29 @@
-"""Bugs planted between the app and its ports, each of which a careless change could bring and the tests here
-have to find."""
+"""Bugs planted between the app and its ports or in the place of a service, each of which a careless change
+could bring and the tests here have to find.
+
+Two more are planted where they are looked for: a cursor that skips equal times in tests/api/test_lists.py,
+keys that an error clears in tests/api/test_token_matrix.py.
+"""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from shared.app import App
+from shared.domain.approvals.model import Approval
+from shared.domain.deployments.model import Deployment
+from shared.domain.environments.model import Environment
+from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.ids import Root
+from shared.domain.pipelines.model import PipelineRun, RunStatus
+from shared.domain.promotions.model import Promotion
 from shared.ports.source_host import CommitInfo, Place
 from shared.ports.store import Write
-from tests.faults.crash_points.installation import Installation, Plant, sound
+from shared.services.environments import Lanes
+from shared.services.once import Once
+from shared.services.runs import Runs
+from shared.services.unit import Unit
+from tests.faults.crash_points.installation import SOUND, Installation, Plant
 from tests.faults.crash_points.operations import TOKEN_SECRET, Outcome, Request
 
 type Batches = Callable[[Sequence[Write]], Sequence[Sequence[Write]]]
@@ -48,7 +63,7 @@ class _BuggyPartition(_Inner):
 
 
 def _in_store(batches: Batches) -> Plant:
-    return lambda ports: ports | {"store": BuggyStore(ports["store"], batches)}
+    return Plant(ports=lambda ports: ports | {"store": BuggyStore(ports["store"], batches)})
 
 
 def _outbox_after_the_commit(writes: Sequence[Write]) -> Sequence[Sequence[Write]]:
@@ -108,6 +123,68 @@ class HastyHost:
         return made
 
 
+class TenantlessStore(_Inner):
+    """A store that keeps everything under one tenant, whoever opens it."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def open(self, tenant: str) -> Any:
+        return self._inner.open("acme")
+
+
+class UnfencedLanes(Lanes):
+    """Lanes that let work on which is over, or whose token is of an earlier start."""
+
+    async def in_hand(
+        self, unit: Unit, deployment: Deployment
+    ) -> tuple[Deployment, Promotion, Environment] | None:
+        mine = await unit.get(Deployment, deployment.id)
+        promotion = await unit.get(Promotion, mine.promotion)
+        return mine, promotion, await unit.get(Environment, mine.environment)
+
+
+class TrustingLanes(Lanes):
+    """Lanes in which a vote counts for whatever is promoted, and not for the content that was voted on."""
+
+    async def approvals(self, unit: Unit, promotion: Promotion) -> tuple[Approval, ...]:
+        cast = await super().approvals(unit, promotion)
+        return tuple(replace(approval, release_digest=promotion.release_digest) for approval in cast)
+
+
+class DeafRuns(Runs):
+    """Runs of which only those can be cancelled that have not begun."""
+
+    async def cancel(self, actor: Actor, run: str, once: Once | None) -> PipelineRun:
+        async def unheard(unit: Unit) -> PipelineRun:
+            return await unit.get(PipelineRun, run)
+
+        if (await self.get(actor, run)).status is RunStatus.RUNNING:
+            return await self.units.run(actor, PipelineRun.__record__.root_of(run), unheard, once)
+        return await super().cancel(actor, run, once)
+
+
+def _with_lanes(kind: type[Lanes]) -> Plant:
+    def planted(app: App) -> App:
+        lanes = kind(app.units, app.environments)
+        promotions = replace(app.promotions, lanes=lanes)
+        rollouts = replace(app.gitops.rollouts, lanes=lanes)
+        return replace(
+            app,
+            promotions=promotions,
+            releases=replace(app.releases, promotions=promotions),
+            deployments=replace(app.deployments, lanes=lanes),
+            gitops=replace(app.gitops, rollouts=rollouts),
+        )
+
+    return Plant(app=planted)
+
+
+def _deaf(app: App) -> App:
+    made_of = {each.name: getattr(app.runs, each.name) for each in fields(app.runs)}
+    return replace(app, runs=DeafRuns(**made_of))
+
+
 @dataclass
 class ForgetfulClient:
     """A client that makes up a new key for every try."""
@@ -128,7 +205,7 @@ class Bug:
 
     name: str
     scenario: str
-    plant: Plant = sound
+    plant: Plant = SOUND
     forgets_keys: bool = False
 
 
@@ -152,7 +229,27 @@ BUGS = (
     Bug(
         "the journal is acknowledged before anybody has recorded",
         "POST /repositories/{repositoryId}/commits, of what an artifact holds",
-        lambda ports: ports | {"source_host": HastyHost(ports["source_host"])},
+        Plant(ports=lambda ports: ports | {"source_host": HastyHost(ports["source_host"])}),
+    ),
+    Bug(
+        "work goes on without its fencing token",
+        "ReconcileRequested, for a deployment",
+        _with_lanes(UnfencedLanes),
+    ),
+    Bug(
+        "an approval is not bound to the digest of what was approved",
+        "DeploymentPromoted, of what was approved as other content",
+        _with_lanes(TrustingLanes),
+    ),
+    Bug(
+        "a cancellation is ignored in one state",
+        "POST /pipeline-runs/{pipelineRunId}/cancel, while it runs",
+        Plant(app=_deaf),
+    ),
+    Bug(
+        "what was done is known without its tenant",
+        "POST /repositories, of another tenant with the names and the key of the first",
+        Plant(ports=lambda ports: ports | {"store": TenantlessStore(ports["store"])}),
     ),
     Bug("a retry has another key", "POST /pull-requests", forgets_keys=True),
 )

@@ -66,6 +66,15 @@ async def _(stage: Stage) -> Operation:
     return Request("POST", "/repositories", {"projectId": "proj-y", "name": "other"})
 
 
+@scenario("POST /repositories", "of another tenant with the names and the key of the first")
+async def _(stage: Stage) -> Operation:
+    draft = {"projectId": "proj-y", "name": "other"}
+    first = Request("POST", "/repositories", draft)
+    assert (await first.attempt(stage.installation)).is_good
+    await stage.drain()
+    return Request("POST", "/repositories", draft, "rival/user+ann/admin")
+
+
 @scenario("POST /repositories/{repositoryId}/branches")
 async def _(stage: Stage) -> Operation:
     return Request("POST", stage.path("/repositories/{repositoryId}/branches"), {"name": "feature/n"})
@@ -136,6 +145,15 @@ async def _(stage: Stage) -> Operation:
 @scenario("POST /pipeline-runs/{pipelineRunId}/cancel")
 async def _(stage: Stage) -> Operation:
     started = await stage.post(stage.path("/pipelines/{pipelineId}/run"), {"reason": "ci"})
+    return Request("POST", f"/pipeline-runs/{started['pipelineRunId']}/cancel")
+
+
+@scenario("POST /pipeline-runs/{pipelineRunId}/cancel", "while it runs")
+async def _(stage: Stage) -> Operation:
+    started = await stage.post(stage.path("/pipelines/{pipelineId}/run"), {"reason": "ci"})
+    taken = await stage.delivery("RunPipeline")
+    # Its worker dies before its first step has ended.
+    await stage.die_in(taken, "workspace.run")
     return Request("POST", f"/pipeline-runs/{started['pipelineRunId']}/cancel")
 
 
@@ -283,6 +301,14 @@ async def _(stage: Stage) -> Operation:
 @scenario("DeploymentPromoted")
 async def _(stage: Stage) -> Operation:
     await stage.post(stage.path("/releases/{releaseId}/approve"), {"decision": "Approved"}, APPROVER)
+    await stage.promote("test")
+    return await stage.delivery("DeploymentPromoted")
+
+
+@scenario("DeploymentPromoted", "of what was approved as other content")
+async def _(stage: Stage) -> Operation:
+    await stage.post(stage.path("/releases/{releaseId}/approve"), {"decision": "Approved"}, APPROVER)
+    await stage.tamper("approval", release_digest=f"sha256:{'0' * 64}")
     await stage.promote("test")
     return await stage.delivery("DeploymentPromoted")
 

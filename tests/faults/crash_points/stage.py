@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+from shared.domain.kernel.ids import Root
 from shared.ports.source_host import FileChange, Place, Signature
+from shared.ports.store import Write
 from tests.faults.crash_points.faults import Killed, Mode
 from tests.faults.crash_points.installation import Installation
-from tests.faults.crash_points.operations import Delivery, Request
+from tests.faults.crash_points.operations import Delivery, Operation, Request
 from tests.support.api import Api, World
 
 
@@ -36,16 +38,26 @@ class Stage:
         """The same, where nothing since was relayed either: the messages before it came to nothing."""
         return Delivery((await self.installation.lose_until(event_type)).body)
 
-    async def die_in(self, request: Request, call: str, nth: int = 1) -> None:
-        """The process dies just before the request's nth call of this name, and the client gives up."""
+    async def tamper(self, kind: str, **changed: str) -> None:
+        """The documents of a kind say something else now, as if the world had moved on without them."""
+        store = self.installation.app.store
+        for document in (await store.read("", 5000)).documents:
+            if document.kind == kind:
+                body = {**document.body, **changed}
+                root = Root(*document.root.split(":", 1))
+                write = Write("replace", document.id, kind, body, document.etag)
+                await store.open(document.tenant).partition(root).commit([write])
+
+    async def die_in(self, operation: Operation, call: str, nth: int = 1) -> None:
+        """The process dies just before the operation's nth call of this name, and nobody tries it again."""
         faults = self.installation.faults
         faults.at, faults.only, faults.mode, faults.armed = nth, call, Mode.CRASH_BEFORE, True
         try:
-            await request.attempt(self.installation)
+            await operation.attempt(self.installation, 1)
         except Killed:
             await self.installation.restart()
             return
-        raise AssertionError(f"{request.path} does not call {call} {nth} times")
+        raise AssertionError(f"{operation} does not call {call} {nth} times")
 
     def path(self, text: str) -> str:
         """`{camelCase}` parameters filled with the ids of the world."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.crash_points.cases import Base, Prepared, report
+from tests.faults.crash_points.cases import Base, Prepared, report, tally
 from tests.faults.crash_points.scenarios import SCENARIOS, Scenario, changing_endpoints
 
 ENDPOINTS = [scenario for scenario in SCENARIOS if " /" in scenario.of]
@@ -26,6 +26,6 @@ async def test_a_request_has_one_effect_and_one_answer(
 ) -> None:
     prepared = await Prepared.build(base, scenario, scratch / "endpoint")
     faults = list(prepared.faults(every=os.environ.get("SLIPWAY_CRASH_POINTS") == "all"))
-    record_property("crash_points", (len(prepared.calls), len(faults)))
+    record_property("crash_points", tally(prepared, faults))
     wrong = await report(prepared, faults)
     assert not wrong, wrong

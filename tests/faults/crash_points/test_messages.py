@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.crash_points.cases import Base, Prepared, report
+from tests.faults.crash_points.cases import Base, Prepared, report, tally
 from tests.faults.crash_points.scenarios import SCENARIOS, Scenario, handled_events
 
 CHORES = [scenario for scenario in SCENARIOS if scenario.of in ("sweep", "relay")]
@@ -24,6 +24,6 @@ async def test_a_message_has_one_effect(
 ) -> None:
     prepared = await Prepared.build(base, scenario, scratch / "message")
     faults = list(prepared.faults(every=os.environ.get("SLIPWAY_CRASH_POINTS") == "all"))
-    record_property("crash_points", (len(prepared.calls), len(faults)))
+    record_property("crash_points", tally(prepared, faults))
     wrong = await report(prepared, faults)
     assert not wrong, wrong
