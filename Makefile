@@ -22,8 +22,12 @@ $(BENCH)/.slipway-setup: requirements.txt requirements-dev.txt bench/requirement
 bench: $(BENCH)/.slipway-setup ## measure against named peers, both in one run
 	@$(BENCH)/bin/python -m bench
 
-demo: setup ## the main job, end to end, on the embedded platform
+demo: setup ## the main job, end to end; PLATFORM=azure-standins: by the Azure SDKs, against stand-ins
+ifeq ($(PLATFORM),azure-standins)
+	@$(BIN)/python -m tests.standins $(BIN)/slipway demo --data-dir .slipway/azure-standins --meter {meter}
+else
 	@$(BIN)/slipway demo
+endif
 
 test: setup ## the tests
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
@@ -40,10 +44,13 @@ check: setup ## lint, format, types, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+package: setup ## the deployment zip, with its bill of materials beside it
+	@$(BIN)/python -m deploy package --out dist/slipway.zip
+
 routes: setup ## one line per served route, kept in functions/routes.tsv
 	@$(BIN)/slipway routes --write
 
 clean: ## remove what setup and runs have made
 	rm -rf $(VENV) $(BENCH) .slipway build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup bench demo test fuzz run check routes clean
+.PHONY: help setup bench demo test fuzz run check package routes clean

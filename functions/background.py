@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 type GetApp = Callable[[], "App"]
 
 
-def register(app: func.FunctionApp, get_app: GetApp, *, elsewhere: Collection[str] = ()) -> None:
-    """Add every background function. The queues in `elsewhere` are worked off by something else."""
+def register(
+    app: func.FunctionApp, get_app: GetApp, *, sweep: str, elsewhere: Collection[str] = ()
+) -> None:
+    """Add every background function. `sweep` is the schedule of the source sweep; the queues in `elsewhere`
+    are worked off by something else."""
     for queue in QUEUES:
         if queue not in elsewhere:
             _register_worker(app, get_app, queue)
     _register_feeds(app, get_app)
-    _register_timers(app, get_app)
+    _register_timers(app, get_app, sweep)
 
 
 def _register_worker(app: func.FunctionApp, get_app: GetApp, queue: str) -> None:
@@ -58,7 +61,7 @@ def _register_feeds(app: func.FunctionApp, get_app: GetApp) -> None:
     _on_feed(app, views_projector, leases=VIEWS_LEASES)
 
 
-def _register_timers(app: func.FunctionApp, get_app: GetApp) -> None:
+def _register_timers(app: func.FunctionApp, get_app: GetApp, sweep: str) -> None:
     async def source_sweep(timer: func.TimerRequest) -> None:
         from functions.relay.timers import sweep_source  # noqa: PLC0415
 
@@ -68,7 +71,7 @@ def _register_timers(app: func.FunctionApp, get_app: GetApp) -> None:
         await get_app().housekeep()
 
     for entry, schedule, at_start in (
-        (source_sweep, "*/10 * * * * *", True),
+        (source_sweep, sweep, True),
         (housekeeping, "0 17 * * * *", False),
     ):
         trigger = app.timer_trigger(arg_name="timer", schedule=schedule, run_on_startup=at_start)
@@ -86,6 +89,8 @@ def _on_feed(app: func.FunctionApp, entry: Callable[..., object], *, leases: str
         lease_container_name=LEASES,
         lease_container_prefix=leases,
         create_lease_container_if_not_exists=False,
+        # New leases, of a first deployment or after a restore: what was committed before is still to tell.
+        start_from_beginning=True,  # type: ignore[arg-type]  # the SDK says `time` and means bool
         max_items_per_invocation=100,
     )
     retry = app.retry(

@@ -129,9 +129,14 @@ async def _rebuild_views(settings: Settings) -> int:
     return 0
 
 
-def demo(_options: argparse.Namespace, settings: Settings) -> int:
-    shown: int = importlib.import_module("local.demo").run(settings)
+def demo(options: argparse.Namespace, settings: Settings) -> int:
+    shown: int = importlib.import_module("local.demo").run(settings, options.meter)
     return shown
+
+
+def doctor(options: argparse.Namespace, settings: Settings) -> int:
+    code: int = importlib.import_module("local.doctor").run(settings, as_json=options.json)
+    return code
 
 
 def _run(work: Coroutine[Any, Any, int]) -> int:
@@ -187,7 +192,10 @@ def _parser() -> argparse.ArgumentParser:
         "count the totals of all lists again and print those that were wrong (tenant, kind, what is counted,"
         " was, is); a server may be running",
     )
-    add(demo, "play a delivery from a commit to an approved deployment against a server of its own")
+    playing = add(demo, "play a delivery from a commit to an approved deployment on a server of its own")
+    playing.add_argument("--meter", default="", metavar="URL", help="tell what each step costs, as it says")
+    examining = add(doctor, "say whether this installation can work, and what to set or grant")
+    examining.add_argument("--json", action="store_true", help="as JSON, a list of findings")
     return parser
 
 

@@ -17,6 +17,7 @@ import aiohttp
 from local import sample_bundle
 from local.demo_client import Caller, DemoFailed, Identities, Voice, server
 from local.issuer import Issuer
+from local.meter import Meter
 from shared.domain.kernel.actor import ActorKind
 from shared.settings import Settings
 
@@ -25,30 +26,36 @@ MODULE: Final = "module-greeter"
 BRANCH: Final = "feature/greeter"
 
 
-def run(settings: Settings) -> int:
-    """Run the whole story; 0 when every step did what it should, else 1 with what went wrong."""
+def run(settings: Settings, meter_url: str = "") -> int:
+    """Run the whole story; 0 when every step did what it should, else 1 with what went wrong.
+
+    `meter_url` is where the stand-in for Cosmos DB tells what it was asked.
+    """
     data_dir = settings.data_dir.resolve() / "demo"
     data_dir.mkdir(parents=True, exist_ok=True)
     try:
-        asyncio.run(_run(data_dir))
+        asyncio.run(_run(data_dir, Meter(meter_url)))
     except DemoFailed as error:
         print(f"\nThe demo failed: {error}", flush=True)
         return 1
     return 0
 
 
-async def _run(data_dir: Path) -> None:
-    voice = Voice()
+async def _run(data_dir: Path, meter: Meter) -> None:
+    voice = Voice(meter)
     print("Slipway demo: from a commit to a running, approved deployment\n", flush=True)
     async with server(data_dir) as url, aiohttp.ClientSession() as session:
         voice.step("serve", f"{url}, data in {data_dir}")
         people = Identities(session, url, Issuer(data_dir, url, "slipway"), TENANT)
         story = Story(voice, people)
         await story.tell()
+        if voice.meter.url:
+            print(f"\nAltogether {voice.meter.total}, beside the polling of the change feed.", flush=True)
         print(f"\nDone in {voice.seconds:.1f} s. Everything is kept in {data_dir}:", flush=True)
         print(f"  git repositories  {data_dir / 'git'}", flush=True)
         print(f"  what was deployed {data_dir / 'environments'}, last seen at {story.deployed}", flush=True)
         print(f"  server log        {data_dir / 'server.log'}", flush=True)
+        print(f"  trace             {people.trace_id}, of every request and all that it caused", flush=True)
         print("The server stops now; `make run` serves one until you stop it.", flush=True)
 
 

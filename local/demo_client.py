@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import secrets
 import signal
 import socket
@@ -16,6 +17,7 @@ from typing import Any, Final
 import aiohttp
 
 from local.issuer import Issuer
+from local.meter import Meter
 from shared.domain.kernel.actor import ActorKind
 
 START_SECONDS: Final = 30.0
@@ -41,10 +43,13 @@ class Caller:
     url: str
     token: str
     subject: str
+    traceparent: str = ""
 
     async def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """One request; mutations carry an Idempotency-Key."""
         sent = {"Authorization": f"Bearer {self.token}", **headers}
+        if self.traceparent:
+            sent["traceparent"] = self.traceparent
         if method == "POST":
             sent["Idempotency-Key"] = secrets.token_hex(8)
         data: dict[str, Any] = {"data": body} if isinstance(body, bytes) else {"json": body}
@@ -82,8 +87,9 @@ class Caller:
 
 @dataclass
 class Voice:
-    """One line of progress per step, with how long it took."""
+    """One line of progress per step, with how long it took, and what it cost where somebody counts."""
 
+    meter: Meter
     started: float = field(default_factory=time.monotonic)
     count: int = 0
     _last: float = field(default_factory=time.monotonic)
@@ -91,8 +97,10 @@ class Voice:
     def step(self, title: str, text: str) -> None:
         now = time.monotonic()
         self.count += 1
-        print(f"  {self.count:2}  {title:<14} {text}  ({now - self._last:.2f} s)", flush=True)
-        self._last = now
+        spent = self.meter.since_last()
+        cost = "" if spent is None else f"; {spent}"
+        print(f"  {self.count:2}  {title:<14} {text}  ({now - self._last:.2f} s{cost})", flush=True)
+        self._last = time.monotonic()
 
     def note(self, text: str) -> None:
         print(f"      {'':<14} {text}", flush=True)
@@ -107,13 +115,18 @@ async def server(data_dir: Path) -> AsyncIterator[str]:
     """`slipway serve` as a process of its own on a free port; yields its URL and stops it at the end."""
     port = _free_port()
     log = data_dir / "server.log"
+    url = f"http://127.0.0.1:{port}"
     arguments = ["-m", "local.cli", "serve", "--port", str(port), "--data-dir", str(data_dir)]
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, *arguments, cwd=Path(__file__).parent.parent, stdout=output, stderr=output
+            sys.executable,
+            *arguments,
+            cwd=Path(__file__).parent.parent,
+            env={**os.environ, "SLIPWAY_PUBLIC_URL": url, "SLIPWAY_ISSUER": url},
+            stdout=output,
+            stderr=output,
         )
     try:
-        url = f"http://127.0.0.1:{port}"
         await _ready(url, process, log)
         yield url
     finally:
@@ -137,16 +150,18 @@ async def _ready(url: str, process: asyncio.subprocess.Process, log: Path) -> No
 
 @dataclass(frozen=True, slots=True)
 class Identities:
-    """Mints the tokens of everyone who takes part."""
+    """Mints the tokens of everyone who takes part. What they do together is one walk, and one trace."""
 
     session: aiohttp.ClientSession
     url: str
     issuer: Issuer
     tenant: str
+    trace_id: str = field(default_factory=lambda: secrets.token_hex(16))
+    root_span: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def caller(self, subject: str, *roles: str, kind: ActorKind = ActorKind.HUMAN) -> Caller:
         token = self.issuer.mint(tenant=self.tenant, subject=subject, roles=roles, kind=kind)
-        return Caller(self.session, self.url, token, subject)
+        return Caller(self.session, self.url, token, subject, f"00-{self.trace_id}-{self.root_span}-01")
 
 
 def _tail(log: Path) -> str:

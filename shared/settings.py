@@ -4,12 +4,23 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from shared.domain.limits.model import CONCURRENT_DEPLOYMENTS
 
 PREFIX = "SLIPWAY_"
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost"})
+NEEDED_ON_AZURE = (
+    "cosmos_endpoint",
+    "servicebus_namespace",
+    "keyvault_url",
+    "blob_endpoint",
+    "issuer",
+    "public_url",
+)
 
 type Tier = Literal["standard", "premium", "unmetered"]
 
@@ -25,6 +36,39 @@ def _pairs(value: object) -> object:
     return dict(part.strip().partition(":")[::2] for part in value.split(",") if part.strip())
 
 
+def _listed(value: object) -> object:
+    """`runs,source` as a tuple."""
+    return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+
+def _url(value: str) -> str:
+    """An https URL; http within this machine, where stand-ins and emulators answer."""
+    found = urlsplit(value)
+    is_safe = found.scheme == "https" or (found.scheme == "http" and found.hostname in LOOPBACK)
+    if value and not (is_safe and found.hostname):
+        raise ValueError("give it as https://host/; http is for this machine only")
+    return value
+
+
+def _host(value: str) -> str:
+    """A host name, with a port where it is this machine."""
+    host, _, port = value.partition(":")
+    if "/" in value or (port and host not in LOOPBACK):
+        raise ValueError("give the host name alone, as in name.servicebus.windows.net")
+    return value
+
+
+def _known_queues(value: tuple[str, ...]) -> tuple[str, ...]:
+    from shared.names import QUEUES  # noqa: PLC0415 - few installations name any
+
+    if unknown := set(value) - set(QUEUES):
+        raise ValueError(f"there is no queue {', '.join(sorted(unknown))}; there are {', '.join(QUEUES)}")
+    return value
+
+
+type Url = Annotated[str, AfterValidator(_url)]
+
+
 class Settings(BaseModel):
     """Every setting, with its default for the embedded platform. Environment names are SLIPWAY_ + upper
     case."""
@@ -33,15 +77,36 @@ class Settings(BaseModel):
 
     role: Literal["api", "worker", "all"] = "all"
     """Which functions this deployment of the package registers."""
-    platform: Literal["embedded"] = "embedded"
+    platform: Literal["embedded", "azure"] = "embedded"
+    """Where documents, messages, secrets and blobs are kept."""
+    cosmos_endpoint: Url = ""
+    """The Cosmos DB account, as in https://name.documents.azure.com:443/."""
+    servicebus_namespace: Annotated[str, AfterValidator(_host)] = ""
+    """As in name.servicebus.windows.net."""
+    keyvault_url: Url = ""
+    """As in https://name.vault.azure.net/."""
+    blob_endpoint: Url = ""
+    """As in https://name.blob.core.windows.net/."""
+    client_id: str = ""
+    """Client id of the user-assigned identity to act as; default: the system's, or who signed in."""
+    sweep_schedule: str = "*/10 * * * * *"
+    """When to look for branch moves that nobody recorded, as a timer's six fields; a look wakes an instance."""
+    job_queues: Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_known_queues)] = ()
+    """Queues that container jobs work off, as in `runs`; the functions leave them alone."""
     data_dir: Path = Path(".slipway")
-    """Where the embedded platform keeps everything."""
+    """Where the embedded platform keeps everything; on Azure: repositories, runs in work, deployments."""
     port: Annotated[int, Field(ge=0, le=65535)] = 7071
     public_url: str = ""
     """The URL callers reach this installation by; default http://127.0.0.1:<port>."""
     issuer: str = ""
     """Issuer of the tokens; default the public URL, where the local issuer answers."""
     audience: str = "slipway"
+    entra_directories: Annotated[dict[str, str], BeforeValidator(_pairs)] = {}
+    """Instead of the issuer: directories of Microsoft Entra ID, each with the tenant that its callers belong
+    to, as in `11111111-2222-3333-4444-555555555555:acme`; with no tenant, the tenant claim says it. The
+    audience is then the client id of this API's registration."""
+    entra_v1_audience: str = ""
+    """The App ID URI, where the registration still gives tokens of version 1.0; else they are refused."""
     jwks_url: str = ""
     """Where the issuer's keys are; default: found by its discovery document."""
     tenant_claim: str = ""
@@ -91,8 +156,18 @@ class Settings(BaseModel):
             if source.get(PREFIX + name.upper())
         }
         values.update({name: value for name, value in overrides.items() if value is not None})
+        lines = [
+            f"{PREFIX}{name.upper()}: {PREFIX}PLATFORM=azure needs it."
+            for name in NEEDED_ON_AZURE
+            if values.get("platform") == "azure"
+            and not values.get(name)
+            and not (name == "issuer" and values.get("entra_directories"))
+        ]
         try:
-            return cls.model_validate(values)
+            settings = cls.model_validate(values)
         except ValidationError as error:
-            lines = [f"{PREFIX}{str(row['loc'][0]).upper()}: {row['msg']}" for row in error.errors()]
-            raise BadSettings("\n".join(lines)) from None
+            wrong = [f"{PREFIX}{str(row['loc'][0]).upper()}: {row['msg']}" for row in error.errors()]
+            raise BadSettings("\n".join([*wrong, *lines])) from None
+        if lines:
+            raise BadSettings("\n".join(lines))
+        return settings
