@@ -1,0 +1,1 @@
+"""Delivery of Slipway itself: its package, its publishing, its smoke test. Never deployed."""
