@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 type GetApp = Callable[[], "App"]
 
 
-def register(
-    app: func.FunctionApp, get_app: GetApp, *, sweep: str, elsewhere: Collection[str] = ()
-) -> None:
+def register(app: func.FunctionApp, get_app: GetApp, *, sweep: str, elsewhere: Collection[str] = ()) -> None:
     """Add every background function. `sweep` is the schedule of the source sweep; the queues in `elsewhere`
     are worked off by something else."""
     for queue in QUEUES:

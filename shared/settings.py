@@ -90,7 +90,7 @@ class Settings(BaseModel):
     client_id: str = ""
     """Client id of the user-assigned identity to act as; default: the system's, or who signed in."""
     sweep_schedule: str = "*/10 * * * * *"
-    """When to look for branch moves that nobody recorded, as a timer's six fields; a look wakes an instance."""
+    """When to look for branch moves that nobody recorded: a timer's six fields. A look wakes an instance."""
     job_queues: Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_known_queues)] = ()
     """Queues that container jobs work off, as in `runs`; the functions leave them alone."""
     data_dir: Path = Path(".slipway")

@@ -20,7 +20,7 @@ async def run(command: list[str]) -> int:
         async with cloud(Path(folder)) as made:
             process = await asyncio.create_subprocess_exec(
                 *(part.replace("{meter}", made.meter_url) for part in command),
-                env={**os.environ, **made.environment}
+                env={**os.environ, **made.environment},
             )
             loop = asyncio.get_running_loop()
             for sign in (signal.SIGINT, signal.SIGTERM):

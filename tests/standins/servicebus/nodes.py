@@ -15,7 +15,6 @@ from tests.standins.servicebus.links import annotations
 from tests.standins.servicebus.namespace import Namespace
 from tests.standins.servicebus.sections import milliseconds, read
 
-
 RENEW_SESSION: Final = "com.microsoft:renew-session-lock"
 
 
