@@ -82,7 +82,7 @@ def _spread(times: list[float]) -> str:
 
 
 def _start(app: Path, folder: Path) -> float:
-    environment = {**os.environ, "SLIPWAY_DATA_DIR": str(folder / "cold-data"), "SLIPWAY_ROLE": "api"}
+    environment = {**os.environ, "SLIPWAY_DATA_DIR": str(folder / "cold-data"), "SLIPWAY_ROLE": "all"}
     done = subprocess.run(
         [sys.executable, "-m", "bench.indexing", str(app)],
         env={**environment, "PYTHONPATH": str(ROOT)},

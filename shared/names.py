@@ -4,7 +4,7 @@ queries exist.
 Nothing else may spell them.
 """
 
-from shared.ports.store import Index
+from shared.ports.index import Index
 
 SERVICE_BUS = "ServiceBus"
 """Connection name of the Service Bus triggers."""

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 from shared.domain.kernel.errors import Conflict, Permanent
 from shared.domain.kernel.filters import Filter
 from shared.domain.kernel.ids import Root
+from shared.ports.index import Index
 
 MAX_BATCH_OPERATIONS = 100
 MAX_BATCH_BYTES = 2 * 1024 * 1024
@@ -74,19 +75,6 @@ class Write:
     body: Body = field(default_factory=dict)
     etag: str | None = None
     expires_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """A query that is allowed: equality on `equal` fields of a kind, in the order of one `order` field,
-    then id.
-
-    `equal` fields hold texts, whole numbers or booleans; every document of the kind has its `order` field.
-    """
-
-    kind: str
-    equal: tuple[str, ...]
-    order: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from shared.domain.kernel.filters import (
     parse,
 )
 from shared.names import INDEXES
-from shared.ports.store import MAX_SKIP, Document, Index, Query, TenantStore
+from shared.ports.index import Index
+from shared.ports.store import MAX_SKIP, Document, Query, TenantStore
 from shared.services.views import Total, Views
 
 type Position = tuple[str | int, str]

@@ -15,13 +15,13 @@ from typing import Any
 from shared.domain.kernel.canonical import canonical_json, sha256_hex
 from shared.domain.kernel.errors import Conflict, Transient
 from shared.domain.kernel.ids import Root
+from shared.ports.index import Index
 from shared.ports.store import (
     MAX_BATCH_OPERATIONS,
     Body,
     ChangeFeed,
     Document,
     Feed,
-    Index,
     Partition,
     Query,
     Store,

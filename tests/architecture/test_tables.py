@@ -13,7 +13,7 @@ from functions.routes import declared
 from functions.workers import CONSUMERS
 from shared.domain.kernel.record import REGISTRY
 from shared.names import INDEXES, PARKED_EVENT, QUEUES, ROUTES
-from shared.ports.store import Index
+from shared.ports.index import Index
 from tests.architecture.tree import called_with_text, sources
 
 ENDPOINTS = endpoint_table(declared())

@@ -16,7 +16,8 @@ from shared.adapters.embedded.store import SqliteStore
 from shared.adapters.targets.folder import FolderTarget
 from shared.ports.bus import Bus
 from shared.ports.clock import Clock
-from shared.ports.store import Feed, Index, Store
+from shared.ports.index import Index
+from shared.ports.store import Feed, Store
 from tests.contracts.azure_site import AzureSite
 from tests.contracts.cosmos_site import SITES, connections_closed
 from tests.contracts.servicebus_site import SITES as SERVICE_BUS

@@ -21,7 +21,7 @@ from shared.adapters.azure.cosmos_client import Meter
 from shared.adapters.azure.cosmos_indexing import documents_container
 from shared.adapters.azure.cosmos_retry import Patience
 from shared.ports.clock import Clock
-from shared.ports.store import Index
+from shared.ports.index import Index
 from tests.standins.cosmos import CosmosStandIn
 from tests.standins.hosting import hosted
 from tests.standins.identity import IdentityStandIn

@@ -9,7 +9,7 @@ import pytest
 from shared.adapters.azure.cosmos_indexing import containers, documents_container, indexing_policy, ordering
 from shared.adapters.azure.cosmos_query import list_sql
 from shared.names import DOCUMENTS, INDEXES, LEASES
-from shared.ports.store import Index
+from shared.ports.index import Index
 from tests.standins.cosmos.catalogue import Catalogue
 
 CASES = list(product(INDEXES, (False, True)))

@@ -11,7 +11,8 @@ import pytest
 from shared.adapters.embedded.store import SqliteStore
 from shared.domain.kernel.errors import Transient
 from shared.domain.kernel.ids import Root
-from shared.ports.store import Index, Partition, Query, StoreConflict, Write
+from shared.ports.index import Index
+from shared.ports.store import Partition, Query, StoreConflict, Write
 from tests.support.app import SteppingClock
 
 

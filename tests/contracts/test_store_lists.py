@@ -16,7 +16,8 @@ from shared.domain.kernel.errors import Permanent
 from shared.domain.kernel.filters import AnyOf, Compare, Filter, Not, Operator, evaluate
 from shared.domain.kernel.ids import Root
 from shared.names import INDEXES
-from shared.ports.store import MAX_SKIP, Index, Query, TenantStore, Walk, Write
+from shared.ports.index import Index
+from shared.ports.store import MAX_SKIP, Query, TenantStore, Walk, Write
 from tests.contracts.conftest import STORES, FeedingStore, StillClock
 from tests.support.app import SteppingClock
 

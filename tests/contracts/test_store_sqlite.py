@@ -15,7 +15,8 @@ from shared.adapters.embedded.store import SqliteStore, query_sql
 from shared.domain.kernel.errors import Permanent, Transient
 from shared.domain.kernel.ids import Root
 from shared.names import INDEXES
-from shared.ports.store import Index, Query, Write
+from shared.ports.index import Index
+from shared.ports.store import Query, Write
 from tests.support.app import SteppingClock
 
 ROOT = Root("box", "1")

@@ -11,7 +11,8 @@ from typing import Literal
 
 from shared.adapters.embedded.store import SqliteStore
 from shared.domain.kernel.ids import Root
-from shared.ports.store import Index, Partition, Write
+from shared.ports.index import Index
+from shared.ports.store import Partition, Write
 from tests.support.app import SteppingClock
 
 ROOT = Root("box", "1")

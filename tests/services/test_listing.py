@@ -26,7 +26,8 @@ from shared.domain.kernel.filters import (
     parse,
 )
 from shared.domain.kernel.ids import Root
-from shared.ports.store import MAX_SKIP, Index, Query, Store, Write
+from shared.ports.index import Index
+from shared.ports.store import MAX_SKIP, Query, Store, Write
 from shared.services.listing import Asked, Listing, NotServed, TooDeep, read_page, read_time
 from shared.services.views import Total, Views
 from tests.support.app import SteppingClock

@@ -18,7 +18,8 @@ from shared.domain.kernel.errors import Permanent
 from shared.domain.kernel.ids import Root
 from shared.domain.kernel.record import REGISTRY
 from shared.names import INDEXES as DECLARED
-from shared.ports.store import Document, Index, Partition, Query, StoreConflict, TenantStore, Write
+from shared.ports.index import Index
+from shared.ports.store import Document, Partition, Query, StoreConflict, TenantStore, Write
 from shared.services.unit import Unit
 from shared.services.views import KEPT_EVERY, Total, Views
 from tests.support.app import SteppingClock

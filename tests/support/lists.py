@@ -12,7 +12,8 @@ from shared.domain.kernel.filters import AllOf, AnyOf, Compare, Filter, Not, Ope
 from shared.domain.kernel.filters import Field as Filterable
 from shared.domain.kernel.ids import child_id, root_id
 from shared.domain.kernel.record import Entity
-from shared.ports.store import Document, Index, Write
+from shared.ports.index import Index
+from shared.ports.store import Document, Write
 from shared.services.listing import Listing, read_time
 from tests.support.api import Api
 from tests.support.app import START

@@ -8,7 +8,8 @@ from typing import Any
 
 from shared.adapters.embedded.store import SqliteStore
 from shared.domain.kernel.ids import Root
-from shared.ports.store import Document, Index, Partition, Query, Store, TenantStore, Walk, Write
+from shared.ports.index import Index
+from shared.ports.store import Document, Partition, Query, Store, TenantStore, Walk, Write
 from shared.services.views import Views
 
 INDEXES = (

@@ -28,7 +28,8 @@ from shared.domain.kernel.filters import evaluate
 from shared.domain.kernel.ids import Root
 from shared.ports.clock import Clock
 from shared.ports.ids import Ids
-from shared.ports.store import Document, Index, Query, Stretch, Walk, Write
+from shared.ports.index import Index
+from shared.ports.store import Document, Query, Stretch, Walk, Write
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential

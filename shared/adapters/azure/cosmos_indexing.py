@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.names import DOCUMENTS, LEASES
-from shared.ports.store import Index
+from shared.ports.index import Index
 
 type Definition = dict[str, Any]
 type Path = tuple[str, ...]

@@ -9,7 +9,8 @@ from typing import Any
 
 from shared.adapters.azure.cosmos_indexing import EXPIRES_AT, ID, KIND, TENANT, Path, ordering
 from shared.domain.kernel.errors import Permanent
-from shared.ports.store import MAX_SKIP, Document, Index, Query
+from shared.ports.index import Index
+from shared.ports.store import MAX_SKIP, Document, Query
 
 type Parameters = list[dict[str, Any]]
 type Statement = tuple[str, Parameters]

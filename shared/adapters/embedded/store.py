@@ -20,13 +20,13 @@ from shared.domain.kernel.errors import Permanent
 from shared.domain.kernel.filters import evaluate
 from shared.domain.kernel.ids import Root
 from shared.ports.clock import Clock
+from shared.ports.index import Index
 from shared.ports.store import (
     MAX_BATCH_BYTES,
     MAX_BATCH_OPERATIONS,
     MAX_SKIP,
     BatchTooLarge,
     Document,
-    Index,
     Query,
     StoreConflict,
     Stretch,
