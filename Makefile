@@ -44,6 +44,9 @@ check: setup ## lint, format, types, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+previews: setup ## what infra/ would make in dev and prod, without a cloud
+	@for stack in dev prod; do $(BIN)/python -m shared.adapters.provisioners.embedded preview --program infra --stack $$stack --policy-pack infra/policy || exit 1; done
+
 package: setup ## the deployment zip, with its bill of materials beside it
 	@$(BIN)/python -m deploy package --out dist/slipway.zip
 
@@ -53,4 +56,4 @@ routes: setup ## one line per served route, kept in functions/routes.tsv
 clean: ## remove what setup and runs have made
 	rm -rf $(VENV) $(BENCH) .slipway build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup bench demo test fuzz run check package routes clean
+.PHONY: help setup bench demo test fuzz run check package previews routes clean

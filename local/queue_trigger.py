@@ -34,10 +34,6 @@ class Recovering(Protocol):
         """Free the messages that a process which died still holds. Returns how many."""
 
 
-class LocalBus(Bus, Recovering, Protocol):
-    """The embedded bus."""
-
-
 @dataclass
 class QueueTrigger:
     """One pump. `slots` is how many messages run at once; `lock_for` and `renew_for` are seconds."""

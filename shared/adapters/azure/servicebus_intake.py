@@ -89,6 +89,8 @@ class Delivery:
 
     async def _settle(self, settling: Callable[[], Coroutine[Any, Any, None]]) -> None:
         async with self._gate:
+            if self.settled.is_set():
+                raise lock_lost(self._queue, self.raw.message_id or "")
             self.lost = True
             try:
                 with told(self._queue, RECEIVER):
@@ -241,6 +243,9 @@ class SessionIntake:
         line = asyncio.current_task()
         assert line is not None
         self._asking.pop(line, None)
+        for other in self._busy.values():
+            if other.raw.session_id == delivery.raw.session_id:
+                other.drop()  # the session came to us again, so its former receiver has lost it
         self._busy[line] = delivery
         self._ready.append(delivery)
         self._stirred.set()
