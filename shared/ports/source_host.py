@@ -1,5 +1,4 @@
-"""Where code lives: embedded git, and later GitHub and Azure DevOps. Git's refs are the truth; our records
-follow.
+"""Where code lives: embedded git, GitHub or Azure DevOps. Git's refs are the truth; our records follow.
 
 Every call is for one repository, named by its place. Shas are 40 hex. Branch names are short (`main`).
 """
@@ -10,6 +9,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from shared.domain.kernel.errors import Conflict, Invalid, NotFound
+from shared.domain.source.model import Provider, Visibility
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class Place:
     tenant: str
     project: str
     name: str
+    provider: Provider = Provider.EMBEDDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,12 @@ class RepositoryMissing(NotFound):
     code = "repository_missing"
 
 
+class RepositoryTaken(Conflict):
+    """Another repository, which is not ours, has the name on the host."""
+
+    code = "repository_taken"
+
+
 class UnknownBranch(NotFound):
     code = "unknown_branch"
 
@@ -112,11 +119,27 @@ class BadChange(Invalid):
 
 
 class SourceHost(Protocol):
-    """Every method is safe to repeat. Ref moves are compare-and-swap and journaled until acknowledged."""
+    """Every method is safe to repeat. Branches only grow by compare-and-swap. Any of them may raise
+    ProviderUnavailable, where the place's provider is not set up for its tenant.
 
-    async def create(self, place: Place, *, default_branch: str, author: Signature, readme: str) -> str:
+    Where nobody else can tell of ref moves, the host journals them until they are acknowledged. A vendor's
+    host journals nothing: its branches are compared with our records.
+    """
+
+    def clone_url(self, place: Place) -> str:
+        """Where git clones it from: a URL, or a path below this installation's own address."""
+
+    async def create(
+        self,
+        place: Place,
+        *,
+        default_branch: str,
+        author: Signature,
+        readme: str,
+        visibility: Visibility = Visibility.PRIVATE,
+    ) -> str:
         """Make the repository with one initial commit on its default branch (again: the same one); its
-        sha."""
+        sha. RepositoryTaken where another one has its place."""
 
     async def exists(self, place: Place) -> bool: ...
 
@@ -129,7 +152,8 @@ class SourceHost(Protocol):
     async def create_branch(self, place: Place, name: str, at: str, *, by: str) -> None:
         """BranchExists unless it exists at that very sha."""
 
-    async def delete_branch(self, place: Place, name: str, *, expected: str, by: str) -> None: ...
+    async def delete_branch(self, place: Place, name: str, *, expected: str, by: str) -> None:
+        """HeadMoved where the branch is elsewhere. A vendor may only look right before it deletes."""
 
     async def commit(
         self,
@@ -167,6 +191,10 @@ class SourceHost(Protocol):
         Raises HeadMoved, MergeConflict (paths in facts; nothing written).
         """
 
+    async def merge_conflicts(self, place: Place, *, source: str, target: str) -> Sequence[str] | None:
+        """The paths in which merging commit `source` into commit `target` would conflict; nothing is written.
+        None where the host cannot say yet. Raises UnknownCommit."""
+
     async def merge_base(self, place: Place, one: str, other: str) -> str | None: ...
 
     async def is_ancestor(self, place: Place, ancestor: str, descendant: str) -> bool: ...
@@ -185,7 +213,7 @@ class SourceHost(Protocol):
         """First-parent-and-all history from `head`, newest first, without what `until` already contains."""
 
     async def read_file(self, place: Place, sha: str, path: str) -> bytes | None:
-        """None where the commit's tree has no such file."""
+        """None where the commit's tree has no such file. A link is read as it is stored, or followed."""
 
     async def list_files(self, place: Place, sha: str, prefix: str = "") -> list[str]: ...
 

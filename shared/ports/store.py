@@ -12,7 +12,6 @@ from typing import Any, Literal, Protocol
 from shared.domain.kernel.errors import Conflict, Permanent
 from shared.domain.kernel.filters import Filter
 from shared.domain.kernel.ids import Root
-from shared.ports.index import Index
 
 MAX_BATCH_OPERATIONS = 100
 MAX_BATCH_BYTES = 2 * 1024 * 1024

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from shared.domain.kernel.errors import Permanent
+from shared.domain.kernel.errors import Conflict, Permanent
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,33 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
+class Split:
+    """A stage between two workloads: `instances` of the wanted one, `others` of the one that ran before it,
+    and how many percent of the requests (0 to 100) go to the wanted one. With 100 it has taken the place
+    over, and others that are left only stand by.
+
+    So many of the others as `unavailable` may be stopped before the new instances are healthy. A target that
+    has seen a higher `fence` refuses this one: it comes from somebody who was overtaken.
+    """
+
+    instances: int = 1
+    others: int = 0
+    weight: int = 100
+    unavailable: int = 0
+    fence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A workload that is being brought in beside what runs, with its share of the requests in percent."""
+
+    revision: str
+    weight: int
+    health: Literal["healthy", "unhealthy"]
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class LiveState:
     """What is really there. `revision` is None when nothing is deployed; `url` is set for a running
     service."""
@@ -36,6 +63,13 @@ class LiveState:
     health: Literal["healthy", "unhealthy", "unknown"]
     url: str | None = None
     message: str = ""
+    candidate: Candidate | None = None
+
+
+class Overtaken(Conflict):
+    """Somebody who started later has changed the place."""
+
+    code = "overtaken"
 
 
 class DeployFailed(Permanent):
@@ -49,13 +83,18 @@ class DeployFailed(Permanent):
 class Target(Protocol):
     async def observe(self, tenant: str, environment: str, component: str) -> LiveState: ...
 
-    async def apply(self, workload: Workload, artifact: Callable[[], Awaitable[Path]]) -> LiveState:
-        """Make the live state equal to `workload`; `artifact` gives the bundle (tar.gz or zip) when it is
-        needed.
+    async def apply(
+        self, workload: Workload, artifact: Callable[[], Awaitable[Path]], split: Split | None = None
+    ) -> LiveState:
+        """Make the live state equal to `workload`, as far as `split` says; `artifact` gives the bundle
+        (tar.gz or zip) when it is needed.
 
         Verify the digest, unpack beside, switch atomically, start a service and wait for its health, only
         then
         stop the one before; on failure switch back and raise DeployFailed. Equal state: nothing happens.
+
+        Without a split the workload runs alone, in as many instances as before; one that is being brought in
+        step by step is left to whoever does that. Raises Overtaken for a fence that is too low.
         """
 
     async def remove(self, tenant: str, environment: str, component: str) -> None: ...

@@ -155,6 +155,14 @@ DEAD_LETTERS = Metric("slipway.queue.dead", "gauge", "{message}", ("queue",), "D
 COMMITS = Metric("devops.commits.total", "counter", "{commit}", (), "Commits recorded")
 DRIFT = Metric("devops.gitops.drift", "counter", "{drift}", (), "Drifts found and brought back")
 DEPLOYMENTS = Metric("devops.deployment.frequency", "counter", "{deployment}", (), "Releases that arrived")
+LEAD_TIME = Metric(
+    "devops.release.lead.time",
+    "histogram",
+    "s",
+    (),
+    "From a commit to its deployment",
+    (3_600, 14_400, 86_400, 259_200, 604_800, 2_592_000),
+)
 RUN_DURATION = Metric(
     "devops.pipeline.run.duration",
     "histogram",
@@ -175,5 +183,6 @@ METRICS = (
     COMMITS,
     DRIFT,
     DEPLOYMENTS,
+    LEAD_TIME,
     RUN_DURATION,
 )

@@ -18,8 +18,10 @@ from shared.ports.bus import Bus
 from shared.ports.clock import Clock
 from shared.ports.index import Index
 from shared.ports.store import Feed, Store
+from tests.contracts.azure_devops_site import SITES as AZURE_DEVOPS
 from tests.contracts.azure_site import AzureSite
 from tests.contracts.cosmos_site import SITES, connections_closed
+from tests.contracts.github_site import SITES as GITHUB
 from tests.contracts.servicebus_site import SITES as SERVICE_BUS
 from tests.contracts.servicebus_site import OwnBus
 from tests.support.app import SteppingClock
@@ -76,6 +78,20 @@ def cosmos_sites() -> Iterator[None]:
     """Whatever a test started stops with the session."""
     yield
     SITES.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def github_sites() -> Iterator[None]:
+    """As those of Cosmos."""
+    yield
+    GITHUB.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def azure_devops_sites() -> Iterator[None]:
+    """As those of Cosmos."""
+    yield
+    AZURE_DEVOPS.close()
 
 
 @pytest.fixture(scope="session")

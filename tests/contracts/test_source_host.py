@@ -4,6 +4,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,8 +37,9 @@ from tests.support.app import SteppingClock
 
 
 @pytest.fixture(params=HOSTS)
-def host(tmp_path: Path, request: pytest.FixtureRequest) -> SourceHost:
-    return open_host(request.param, tmp_path)
+async def host(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[SourceHost]:
+    async with open_host(request.param, tmp_path) as opened:
+        yield opened
 
 
 async def test_creating_twice_gives_the_same_first_commit(host: SourceHost) -> None:
@@ -199,7 +201,8 @@ async def test_a_checkout_wants_an_empty_folder(host: SourceHost, tmp_path: Path
         await host.checkout(PLACE, first, str(tmp_path / "out"))
 
 
-async def test_every_move_is_pending_until_it_is_acknowledged(host: SourceHost) -> None:
+async def test_every_move_is_pending_until_it_is_acknowledged(tmp_path: Path) -> None:
+    host = EmbeddedGit(tmp_path / "git", SteppingClock())
     first = await made(host)
     assert await host.pending(older_than=0) == []
     second = await committed(host, add("a"))

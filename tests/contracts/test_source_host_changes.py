@@ -1,6 +1,7 @@
 """Which changes a commit takes, on every source host, and what it says of the others."""
 
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,9 @@ from tests.contracts.source_hosts import (
 
 
 @pytest.fixture(params=HOSTS)
-def host(tmp_path: Path, request: pytest.FixtureRequest) -> SourceHost:
-    return open_host(request.param, tmp_path)
+async def host(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[SourceHost]:
+    async with open_host(request.param, tmp_path) as opened:
+        yield opened
 
 
 async def problems(host: SourceHost, *changes: FileChange) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Merging, comparing and looking back, on every source host."""
 
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,9 @@ from tests.contracts.source_hosts import (
 
 
 @pytest.fixture(params=HOSTS)
-def host(tmp_path: Path, request: pytest.FixtureRequest) -> SourceHost:
-    return open_host(request.param, tmp_path)
+async def host(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[SourceHost]:
+    async with open_host(request.param, tmp_path) as opened:
+        yield opened
 
 
 async def conflicts(host: SourceHost, *, topic: list[FileChange], main: list[FileChange]) -> list[str]:
@@ -41,6 +43,8 @@ async def conflicts(host: SourceHost, *, topic: list[FileChange], main: list[Fil
     assert await host.branches(PLACE) == before
     paths = caught.value.facts["paths"]
     assert isinstance(paths, list)
+    foretold = await host.merge_conflicts(PLACE, source=before["topic"], target=before["main"])
+    assert foretold in (None, paths)
     return paths
 
 

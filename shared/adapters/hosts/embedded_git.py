@@ -12,10 +12,11 @@ from weakref import WeakValueDictionary
 from dulwich.objects import S_ISGITLINK, Blob, Tree
 
 from shared.adapters.hosts import git_diff, git_history, git_tree
-from shared.adapters.hosts.git_commits import make_merge, make_next
+from shared.adapters.hosts.git_commits import find_conflicts, make_merge, make_next
 from shared.adapters.hosts.git_journal import Journal
 from shared.adapters.hosts.git_repository import Repositories, Repository
 from shared.domain.kernel.errors import Conflict
+from shared.domain.source.model import Visibility
 from shared.ports.clock import Clock
 from shared.ports.source_host import (
     BranchExists,
@@ -39,7 +40,19 @@ class EmbeddedGit:
         # Writers of one repository queue here instead of each blocking a thread on the file lock.
         self._queues: WeakValueDictionary[Place, asyncio.Lock] = WeakValueDictionary()
 
-    async def create(self, place: Place, *, default_branch: str, author: Signature, readme: str) -> str:
+    def clone_url(self, place: Place) -> str:
+        return f"/git/{place.tenant}/{place.project}/{place.name}.git"
+
+    async def create(
+        self,
+        place: Place,
+        *,
+        default_branch: str,
+        author: Signature,
+        readme: str,
+        visibility: Visibility = Visibility.PRIVATE,
+    ) -> str:
+        """Who may read it is for who serves it to say: here nobody asks for the visibility."""
         blob = Blob.from_string(readme.encode())
         tree = Tree()
         tree.add(b"README.md", git_tree.FILE, blob.id)
@@ -128,6 +141,9 @@ class EmbeddedGit:
                 trailers=trailers,
             ),
         )
+
+    async def merge_conflicts(self, place: Place, *, source: str, target: str) -> list[str]:
+        return await self._read(place, lambda repository: find_conflicts(repository, target, source))
 
     async def merge_base(self, place: Place, one: str, other: str) -> str | None:
         def work(repository: Repository) -> str | None:

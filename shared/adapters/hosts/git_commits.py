@@ -68,15 +68,26 @@ def make_merge(
     _expect(repository, source, repository.head(source), theirs)
     if is_ancestor(repository, theirs, ours):
         raise Conflict(f"There is nothing to merge: '{target}' already contains '{source}'.", branch=target)
-    base = merge_base(repository, ours, theirs)
-    merge = TreeMerge(repository)
-    tree = merge.run(repository.tree(base) if base else None, repository.tree(ours), repository.tree(theirs))
+    tree, merge = _merged_trees(repository, ours, theirs)
     if merge.conflicts:
         raise MergeConflict(
             f"'{source}' and '{target}' changed the same files; merge '{target}' into '{source}' first.",
             paths=sorted(set(merge.conflicts)),
         )
     return _publish(repository, target, tree, merge.objects, (ours, theirs), message, author, trailers)
+
+
+def find_conflicts(repository: Repository, ours: str, theirs: str) -> list[str]:
+    """The paths that both sides changed; see SourceHost.merge_conflicts."""
+    _, merge = _merged_trees(repository, ours, theirs)
+    return sorted(set(merge.conflicts))
+
+
+def _merged_trees(repository: Repository, ours: str, theirs: str) -> tuple[ObjectID, TreeMerge]:
+    base = merge_base(repository, ours, theirs)
+    merge = TreeMerge(repository)
+    tree = merge.run(repository.tree(base) if base else None, repository.tree(ours), repository.tree(theirs))
+    return tree, merge
 
 
 def _publish(

@@ -10,13 +10,13 @@ from dulwich.diff_tree import CHANGE_COPY, RenameDetector, TreeChange, tree_chan
 from dulwich.objects import S_ISGITLINK, ObjectID, TreeEntry
 
 from shared.adapters.hosts import git_lines
-from shared.adapters.hosts.git_repository import Repository
+from shared.adapters.hosts.git_tree import Stored
 from shared.ports.source_host import FileDiff
 
 _RENAME_LIMIT = 200
 
 
-def diff(repository: Repository, base: ObjectID, head: ObjectID, max_patch_bytes: int) -> list[FileDiff]:
+def diff(repository: Stored, base: ObjectID, head: ObjectID, max_patch_bytes: int) -> list[FileDiff]:
     """Sorted by path. A patch longer than `max_patch_bytes` (of one file) is left out, its counts are not."""
     detector = RenameDetector(repository.store, max_files=_RENAME_LIMIT, rewrite_threshold=None)
     changes = tree_changes(repository.store, base, head, rename_detector=detector)
@@ -24,7 +24,7 @@ def diff(repository: Repository, base: ObjectID, head: ObjectID, max_patch_bytes
     return sorted(diffs, key=lambda each: (each.path, each.operation))
 
 
-def _diff(repository: Repository, change: TreeChange, max_patch_bytes: int) -> FileDiff:
+def _diff(repository: Stored, change: TreeChange, max_patch_bytes: int) -> FileDiff:
     # A copy is an addition to us: its source stands where it stood.
     old, new = (None if change.type == CHANGE_COPY else change.old), change.new
     before, after = _content(repository, old), _content(repository, new)
@@ -75,7 +75,7 @@ def _end(name: str) -> str:
     return "\t" if " " in name else ""
 
 
-def _content(repository: Repository, entry: TreeEntry | None) -> bytes:
+def _content(repository: Stored, entry: TreeEntry | None) -> bytes:
     if entry is None:
         return b""
     if S_ISGITLINK(entry.mode):

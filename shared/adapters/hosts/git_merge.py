@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from dulwich.objects import Blob, ObjectID, ShaFile, Tree
 
 from shared.adapters.hosts import git_lines
-from shared.adapters.hosts.git_repository import Repository
-from shared.adapters.hosts.git_tree import FILE, FOLDER, Entry, read_tree
+from shared.adapters.hosts.git_tree import FILE, FOLDER, Entry, Stored, read_tree
 
 # Stands for a conflicted file in a tree that is never stored.
 _CONFLICT: Entry = (FILE, ObjectID(b"0" * 40))
@@ -20,7 +19,7 @@ _CONFLICT: Entry = (FILE, ObjectID(b"0" * 40))
 class TreeMerge:
     """After `run`: the merged tree's sha, the objects to store for it, and the paths in conflict."""
 
-    repository: Repository
+    repository: Stored
     objects: list[ShaFile] = field(default_factory=list)
     conflicts: list[str] = field(default_factory=list)
 

@@ -7,11 +7,12 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
+from dulwich.object_store import BaseObjectStore
 from dulwich.objects import S_ISGITLINK, Blob, ObjectID, ShaFile, Tree
 
 from shared.adapters.hosts.git_paths import path_problem
-from shared.adapters.hosts.git_repository import Repository
 from shared.domain.kernel.errors import Conflict, Invalid, Problem
 from shared.ports.source_host import BadChange, FileChange
 
@@ -24,10 +25,17 @@ Entry = tuple[int, ObjectID]
 """Mode and sha."""
 
 
+class Stored(Protocol):
+    """Whatever holds git objects: a repository on disk, or what was fetched of one."""
+
+    @property
+    def store(self) -> BaseObjectStore: ...
+
+
 class Folder:
     """A tree being edited. Subtrees are read when something inside them is asked for, and not before."""
 
-    def __init__(self, repository: Repository, sha: ObjectID | None) -> None:
+    def __init__(self, repository: Stored, sha: ObjectID | None) -> None:
         self._repository = repository
         self._entries: dict[bytes, Entry | Folder] = {}
         if sha is not None:
@@ -86,7 +94,7 @@ class Folder:
         return entry
 
 
-def read_tree(repository: Repository, sha: ObjectID) -> dict[bytes, Entry]:
+def read_tree(repository: Stored, sha: ObjectID) -> dict[bytes, Entry]:
     """The entries of one tree, by name. KeyError where it is not stored, TypeError where it is no tree."""
     tree = repository.store[sha]
     if not isinstance(tree, Tree):
@@ -94,7 +102,7 @@ def read_tree(repository: Repository, sha: ObjectID) -> dict[bytes, Entry]:
     return {entry.path: (entry.mode, entry.sha) for entry in tree.iteritems()}
 
 
-def files(repository: Repository, tree: ObjectID, prefix: bytes = b"") -> Iterator[tuple[bytes, Entry]]:
+def files(repository: Stored, tree: ObjectID, prefix: bytes = b"") -> Iterator[tuple[bytes, Entry]]:
     """Every path below a tree with its entry, in git's order."""
     for name, (mode, sha) in read_tree(repository, tree).items():
         if stat.S_ISDIR(mode):
@@ -104,7 +112,7 @@ def files(repository: Repository, tree: ObjectID, prefix: bytes = b"") -> Iterat
 
 
 def change_tree(
-    repository: Repository, tree: ObjectID, changes: Sequence[FileChange]
+    repository: Stored, tree: ObjectID, changes: Sequence[FileChange]
 ) -> tuple[ObjectID, list[ShaFile]]:
     """The tree after the changes, and the objects to store for it. BadChange lists every mistake."""
     root = Folder(repository, tree)
@@ -232,14 +240,14 @@ class _Plan:
         self.problems.append(Problem(field, message, code))
 
 
-def find_file(repository: Repository, tree: ObjectID, path: str) -> Entry | None:
+def find_file(repository: Stored, tree: ObjectID, path: str) -> Entry | None:
     if path_problem(path):
         return None
     found = Folder(repository, tree).find(path.encode())
     return None if isinstance(found, Folder) else found
 
 
-def write_out(repository: Repository, tree: ObjectID, folder: Path) -> None:
+def write_out(repository: Stored, tree: ObjectID, folder: Path) -> None:
     """The exact files of a tree into an empty folder. Invalid where a link would lead out of it."""
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
