@@ -30,6 +30,10 @@ from shared.domain.kernel.errors import DeliveryError
 from shared.names import QUEUES
 from shared.settings import BadSettings, Settings
 
+SAMPLE_PROGRAM: Final = (
+    "ConnectSoft.Factory.DevOps.Infra.BookingSaas",
+    Path(__file__).resolve().parent / "sample_infra",
+)
 APP_DIRECTORY: Final = Path(__file__).resolve().parent.parent
 """Where function_app.py and host.json are: the repository, or the folder the package was put in."""
 
@@ -62,7 +66,7 @@ def serve(options: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _serve(settings: Settings, app_directory: Path) -> int:
-    async with Host(settings, app_directory, mounts) as host:
+    async with Host(_with_sample_program(settings), app_directory, mounts) as host:
         functions, folder = len(host.worker.functions), host.settings.data_dir
         print(
             f"Slipway serves {functions} functions at {host.url}, data in {folder}; Ctrl-C stops it.",
@@ -70,6 +74,14 @@ async def _serve(settings: Settings, app_directory: Path) -> int:
         )
         await host.serve()
     return 0
+
+
+def _with_sample_program(settings: Settings) -> Settings:
+    """On one's own machine `POST /iac/provision` has something to provision, unless programs are named."""
+    if settings.platform != "embedded" or settings.iac_programs:
+        return settings
+    packs = settings.iac_policy_packs or (SAMPLE_PROGRAM[1] / "policy",)
+    return settings.model_copy(update={"iac_programs": dict([SAMPLE_PROGRAM]), "iac_policy_packs": packs})
 
 
 def token(options: argparse.Namespace, settings: Settings) -> int:
