@@ -1,0 +1,1 @@
+"""The feeds surface: published packages, as package managers ask for them."""

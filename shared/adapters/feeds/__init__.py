@@ -1,0 +1,1 @@
+"""The embedded feeds: packages kept as blobs, after a look inside."""

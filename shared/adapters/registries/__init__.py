@@ -1,0 +1,1 @@
+"""Container registries: the embedded one on disk, and any that speaks the OCI distribution protocol."""
