@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
     await made.source.aclose()
 
 
-def draft(repository: Repository, module: str = MODULE, **more: str) -> PipelineDraft:
+def draft(repository: Repository, module: str = MODULE, **more: Any) -> PipelineDraft:
     return PipelineDraft(repository.id, module, ModuleType.MICROSERVICE, **more)
 
 

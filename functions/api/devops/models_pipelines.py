@@ -7,10 +7,11 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from functions.http.fields import Body, Name, PascalStatus, Query, View, WireId
 from shared.domain.pipelines.definition import module_type_of
-from shared.domain.pipelines.model import TIMED_OUT, ModuleType, RunStatus
+from shared.domain.pipelines.model import TIMED_OUT, ModuleType, RunStatus, Toolchain
 from shared.services.pipelines import PipelineDraft
 
 PipelineId = Annotated[str, WireId("pipe")]
+PipelineVersionId = Annotated[str, WireId("pver")]
 PipelineRunId = Annotated[str, WireId("run")]
 BuildResultId = Annotated[str, WireId("build")]
 RepositoryId = Annotated[str, WireId("repo")]
@@ -56,6 +57,8 @@ class GeneratePipeline(Body):
     target_feed: Annotated[str | None, Field(max_length=200)] = None
     branch: Annotated[str | None, Field(min_length=1, max_length=244)] = None
     """Default: the repository's default branch."""
+    toolchain: Toolchain | None = None
+    """What builds the module. Default: what its type is usually built with on the repository's host."""
 
     def draft(self) -> PipelineDraft:
         return PipelineDraft(
@@ -64,6 +67,7 @@ class GeneratePipeline(Body):
             module_type=self.module_type,
             target_feed=self.target_feed,
             branch=self.branch,
+            toolchain=self.toolchain,
         )
 
 
@@ -74,6 +78,16 @@ class RunPipeline(Body):
     reason: Annotated[str, Field(min_length=1, max_length=200)] = "api"
 
 
+class DefinitionProblemView(View):
+    field: str
+    message: str
+    code: str
+
+
+Problems = Annotated[tuple[DefinitionProblemView, ...] | None, BeforeValidator(_or_none)]
+"""Why it is invalid; left out where it is not."""
+
+
 class GeneratedPipelineView(View):
     pipeline_id: Annotated[PipelineId, Field(validation_alias="id")]
     definition_path: str
@@ -81,6 +95,7 @@ class GeneratedPipelineView(View):
     content_hash: str
     version: int
     commit_sha: str | None
+    problems: Problems
 
 
 class PipelineView(View):
@@ -89,6 +104,8 @@ class PipelineView(View):
     project_id: Annotated[str, Field(validation_alias="project")]
     module_id: Annotated[str, Field(validation_alias="module")]
     module_type: str
+    toolchain: str | None
+    provider: str
     target_feed: str | None
     definition_path: str
     branch: str
@@ -96,8 +113,30 @@ class PipelineView(View):
     template_version: int
     content_hash: str
     version: int
+    in_force: Annotated[int, Field(description="The version that the branch has; 0 for none.")]
     committed: bool
     commit_sha: str | None
+    problems: Problems
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class PipelineVersionView(View):
+    pipeline_version_id: Annotated[PipelineVersionId, Field(validation_alias="id")]
+    version: Annotated[int, Field(validation_alias="number")]
+    pipeline_id: Annotated[PipelineId, Field(validation_alias="pipeline")]
+    status: PascalStatus
+    module_type: str
+    toolchain: str | None
+    provider: str
+    target_feed: str | None
+    definition_path: str
+    branch: str
+    commit_sha: str | None
+    template_version: int
+    content_hash: str
+    problems: Problems
     created_by: str
     created_at: datetime
     updated_at: datetime

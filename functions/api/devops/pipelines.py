@@ -4,14 +4,16 @@ from functions.api.devops.models_pipelines import (
     GeneratedPipelineView,
     GeneratePipeline,
     PipelineId,
+    PipelineVersionView,
     PipelineView,
     RunPipeline,
     StartedRunView,
 )
+from functions.api.devops.pipeline_versions import DefinitionQuery, PipelineVersionsQuery
 from functions.api.devops.queries import PipelinesQuery
 from functions.api.devops.surface import devops
-from functions.http.endpoint import Call
-from shared.domain.pipelines.model import PipelineDefinition, PipelineRun
+from functions.http.endpoint import Call, Raw
+from shared.domain.pipelines.model import PipelineDefinition, PipelineRun, PipelineVersion
 from shared.services.unit import Page
 
 
@@ -44,6 +46,23 @@ async def get_pipeline(call: Call, pipeline_id: PipelineId) -> PipelineDefinitio
 async def list_pipelines(call: Call, query: PipelinesQuery) -> Page[PipelineDefinition]:
     """List pipelines, oldest first."""
     return await call.app.pipelines.list(call.actor, query.wanted())
+
+
+@devops.get("/pipelines/{pipelineId}/definition", scope="devops.pipelines.read", returns=None)
+async def get_pipeline_definition(call: Call, pipeline_id: PipelineId, query: DefinitionQuery) -> Raw:
+    """Get the generated text, of the latest version or of an earlier one."""
+    version = await call.app.pipelines.version(call.actor, pipeline_id, query.version)
+    headers = {"Content-Disposition": "inline", "X-Content-Type-Options": "nosniff"}
+    return Raw(version.text.encode(), "application/yaml", headers)
+
+
+@devops.get("/pipelines/{pipelineId}/versions", scope="devops.pipelines.read", returns=PipelineVersionView)
+async def list_pipeline_versions(
+    call: Call, pipeline_id: PipelineId, query: PipelineVersionsQuery
+) -> Page[PipelineVersion]:
+    """List the versions of a pipeline, newest first."""
+    wanted = query.wanted({"pipeline": pipeline_id})
+    return await call.app.pipelines.versions(call.actor, pipeline_id, wanted)
 
 
 @devops.post(

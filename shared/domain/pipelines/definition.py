@@ -17,6 +17,7 @@ MAX_STEPS = 100
 MAX_PATHS = 20
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}")
+_UI = (ModuleType.FRONTEND, "ui")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
@@ -101,8 +102,9 @@ def refused(*problems: Problem) -> InvalidDefinition:
 
 
 def module_type_of(word: str) -> ModuleType | None:
-    """A module type by its name in any case."""
-    return next((kind for kind in ModuleType if kind.lower() == word.lower()), None)
+    """A module type by its name in any case. Metadata calls a frontend `UI`."""
+    name = word.lower()
+    return next((kind for kind in ModuleType if kind.lower() == name or (kind, name) == _UI), None)
 
 
 class _Reader:

@@ -1,6 +1,6 @@
 """The rules of pipelines and runs, each with the kind that says how it is answered."""
 
-from shared.domain.kernel.errors import Invalid, RuleBroken
+from shared.domain.kernel.errors import Conflict, Invalid, RuleBroken
 
 
 class RunLimitReached(RuleBroken):
@@ -19,3 +19,9 @@ class InvalidDefinition(Invalid):
     """A pipeline definition cannot be run. Carries every problem, so that its author mends all in one go."""
 
     code = "invalid_definition"
+
+
+class DefinitionOccupied(Conflict):
+    """The definition's path holds a file that Slipway did not write."""
+
+    code = "definition_occupied"

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.kernel.errors import Permanent
 from shared.domain.kernel.events import Event, id_in, with_reminders
-from shared.domain.pipelines.model import BuildResult, PipelineDefinition, PipelineRun
+from shared.domain.pipelines.model import BuildResult, BuildStatus, PipelineDefinition, PipelineRun
 
 OVERDUE_AFTER = timedelta(seconds=60)
 """How long past its deadline a run may take to report before it is given up."""
@@ -20,6 +20,9 @@ def pipeline_generated(pipeline: PipelineDefinition) -> Event:
         "contentHash": pipeline.content_hash,
         "version": pipeline.version,
         "committed": pipeline.committed,
+        "provider": str(pipeline.provider),
+        "templateVersion": pipeline.template_version,
+        "targetFeed": pipeline.target_feed,
     }
     return Event("PipelineGenerated", payload, project=pipeline.project, module=pipeline.module)
 
@@ -92,6 +95,14 @@ def run_completed(run: PipelineRun) -> Event:
         "buildResultId": f"build-{run.build_result}",
     }
     return _event("PipelineRunCompleted", run, payload)
+
+
+def build_events(run: PipelineRun, result: BuildResult) -> tuple[Event, ...]:
+    """That a build is over, and once more for those who only wait for failures."""
+    completed = build_completed(run, result)
+    if result.status is not BuildStatus.FAILED:
+        return (completed,)
+    return completed, _event("BuildFailed", run, completed.payload)
 
 
 def build_completed(run: PipelineRun, result: BuildResult) -> Event:

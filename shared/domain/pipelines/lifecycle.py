@@ -9,7 +9,7 @@ from datetime import datetime
 
 from shared.domain.kernel.change import Change
 from shared.domain.pipelines.errors import RunLimitReached
-from shared.domain.pipelines.events import build_completed, pipeline_generated, run_completed, run_started
+from shared.domain.pipelines.events import build_events, pipeline_generated, run_completed, run_started
 from shared.domain.pipelines.model import (
     PIPELINE,
     RUN,
@@ -22,12 +22,14 @@ from shared.domain.pipelines.model import (
     PipelineDefinition,
     PipelineRun,
     PipelineStatus,
+    PipelineVersion,
     RunSlots,
     Slot,
     StepRun,
     StepStatus,
     TestCounts,
     build_result_id,
+    version_id,
 )
 from shared.domain.pipelines.tree import SEVERITY, counted, fold, paths, refolded, steps_of
 
@@ -58,26 +60,70 @@ class Ending:
 
 
 def generated(pipeline: PipelineDefinition) -> Change[PipelineDefinition]:
-    """A definition was written, first or anew."""
+    """A definition was written, first or anew; or it was not, because it would not have been accepted."""
+    if pipeline.problems:
+        return Change(pipeline, "pipeline.invalid")
     return Change(pipeline, "pipeline.generated", (pipeline_generated(pipeline),))
 
 
 def regenerated(
     pipeline: PipelineDefinition, wanted: PipelineDefinition, *, is_new_commit: bool
 ) -> Change[PipelineDefinition] | None:
-    """`pipeline` with the text of `wanted`; None where it has it. Only another text is a new version."""
+    """`pipeline` with the text of `wanted`; None where it has it. Only another text is a new version. An
+    invalid one is not committed: what the branch has stays in force."""
     is_same_text = pipeline.content_hash == wanted.content_hash
     is_known_commit = is_same_text and not is_new_commit and pipeline.branch == wanted.branch
+    version = pipeline.version + (0 if is_same_text else 1)
+    status = PIPELINE.next(pipeline.status, "regenerate")
     again = replace(
         wanted,
-        status=PIPELINE.next(pipeline.status, "regenerate"),
-        version=pipeline.version + (0 if is_same_text else 1),
-        commit_sha=(pipeline.commit_sha if is_known_commit else None) or wanted.commit_sha,
+        status=PIPELINE.next(status, "invalidate") if wanted.problems else status,
+        version=version,
+        in_force=pipeline.in_force if wanted.problems else version,
+        committed=wanted.committed or pipeline.committed,
+        commit_sha=(pipeline.commit_sha if is_known_commit else None)
+        or wanted.commit_sha
+        or pipeline.commit_sha,
         created_by=pipeline.created_by,
         created_at=pipeline.created_at,
         revision=pipeline.revision,
     )
     return None if replace(again, updated_at=pipeline.updated_at) == pipeline else generated(again)
+
+
+def version_of(pipeline: PipelineDefinition, text: bytes, by: str) -> PipelineVersion:
+    """The latest version of a pipeline, made by `by`."""
+    return PipelineVersion(
+        id=version_id(pipeline.id, pipeline.version),
+        tenant=pipeline.tenant,
+        pipeline=pipeline.id,
+        number=pipeline.version,
+        status=pipeline.status,
+        module_type=pipeline.module_type,
+        toolchain=pipeline.toolchain,
+        target_feed=pipeline.target_feed,
+        provider=pipeline.provider,
+        definition_path=pipeline.definition_path,
+        branch=pipeline.branch,
+        commit_sha=None if pipeline.problems else pipeline.commit_sha,
+        template_version=pipeline.template_version,
+        content_hash=pipeline.content_hash,
+        text=text.decode(),
+        problems=pipeline.problems,
+        created_by=by,
+        created_at=pipeline.updated_at,
+        updated_at=pipeline.updated_at,
+    )
+
+
+def retired(version: PipelineVersion, at: datetime) -> PipelineVersion:
+    """Another text is in force now."""
+    return replace(version, status=PIPELINE.next(version.status, "supersede"), updated_at=at)
+
+
+def restored(known: PipelineVersion, again: PipelineVersion) -> PipelineVersion:
+    """The version that was there, in force again, at the commit that has its text now."""
+    return replace(known, status=again.status, commit_sha=again.commit_sha, updated_at=again.updated_at)
 
 
 def superseded(pipeline: PipelineDefinition, at: datetime) -> Change[PipelineDefinition]:
@@ -272,5 +318,5 @@ def _ended(
         finished_at=at,
         updated_at=at,
     )
-    events = (build_completed(ended, result), run_completed(ended))
+    events = (*build_events(ended, result), run_completed(ended))
     return Ending(Change(ended, f"run.{ended.status}", events), result)

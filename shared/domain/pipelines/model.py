@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from shared.domain.kernel.errors import Problem
 from shared.domain.kernel.ids import child_id, root_id
 from shared.domain.kernel.machine import Machine
 from shared.domain.kernel.record import Entity, record
+from shared.domain.source.model import Provider
 
 
 class ModuleType(StrEnum):
@@ -17,6 +19,20 @@ class ModuleType(StrEnum):
     WORKER = "Worker"
     LIBRARY = "Library"
     GATEWAY = "Gateway"
+    API_GATEWAY = "ApiGateway"
+    API_LIBRARY = "ApiLibrary"
+    BLAZOR_MICROFRONTEND = "BlazorMicrofrontend"
+    BLAZOR_SHELL = "BlazorShell"
+    IDENTITY_BACKEND = "IdentityBackend"
+    AUTHORIZATION_SERVER = "AuthorizationServer"
+
+
+class Toolchain(StrEnum):
+    """What builds a module."""
+
+    DOTNET = "dotnet"
+    NODE = "node"
+    PYTHON = "python"
 
 
 class PipelineStatus(StrEnum):
@@ -111,6 +127,40 @@ class PipelineDefinition(Entity):
     """Counts the texts generated for this pipeline, from 1."""
     committed: bool
     """False for the default that the platform runs where a repository has no definition of its own."""
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+    provider: Provider = Provider.EMBEDDED
+    """Whose pipelines it is written for."""
+    toolchain: Toolchain | None = None
+    """What was asked for; None is what its type is usually built with."""
+    in_force: int = 0
+    """The version whose text the branch has; 0 where there is none."""
+    problems: tuple[Problem, ...] = ()
+    """Why the latest version is invalid."""
+    revision: int = 0
+
+
+@record("pipeline-version", root="repository")
+class PipelineVersion(Entity):
+    """One text that was generated for a pipeline, as it was then; it may have been edited in git since."""
+
+    id: str
+    tenant: str
+    pipeline: str
+    number: int
+    status: PipelineStatus
+    module_type: ModuleType
+    toolchain: Toolchain | None
+    target_feed: str | None
+    provider: Provider
+    definition_path: str
+    branch: str
+    commit_sha: str | None
+    template_version: int
+    content_hash: str
+    text: str
+    problems: tuple[Problem, ...]
     created_by: str
     created_at: datetime
     updated_at: datetime
@@ -281,6 +331,10 @@ class BuildResult(Entity):
 
 def pipeline_id(repository: str, module: str) -> str:
     return child_id(repository, "pipeline", module)
+
+
+def version_id(pipeline: str, number: int) -> str:
+    return child_id(pipeline, "pipeline-version", f"{number:06d}")
 
 
 def counter_id(repository: str, pipeline: str, day: str) -> str:

@@ -1,25 +1,19 @@
 """The definition that each type of module starts with: plain shell that looks at the checkout it runs in.
 
-Bump TEMPLATE_VERSION with every change of a script; equal inputs must keep giving equal text.
+Raise TEMPLATE_VERSION with every change of a script; equal inputs must keep giving equal text.
 """
 
-import re
-
-from shared.domain.kernel.errors import Problem
 from shared.domain.pipelines.definition import (
     ArtifactSpec,
     Definition,
     StageSpec,
     StepSpec,
     TaskSpec,
-    refused,
     short_name,
 )
-from shared.domain.pipelines.model import ModuleType
-
-TEMPLATE_VERSION = 1
-
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+from shared.domain.pipelines.generators.inputs import SHAPES, require_file_name
+from shared.domain.pipelines.generators.scripts import SCRIPTS
+from shared.domain.pipelines.model import ModuleType, Toolchain
 
 _COMPILE = """\
 python3 -m compileall -q -x '(^|/)([.]deps|[.]tools|node_modules)/' .
@@ -72,6 +66,20 @@ mkdir -p dist
 gzip -n -f dist/{name}.tar
 """
 
+_DOTNET_SITE = """\
+dotnet publish --no-build --configuration Release --output publish
+mkdir -p dist
+{tar} -C publish -cf dist/{name}.tar .
+gzip -n -f dist/{name}.tar
+"""
+
+_DOTNET_PACKAGES = """\
+dotnet pack --no-build --configuration Release --output packages
+mkdir -p dist
+{tar} -C packages -cf dist/{name}.tar .
+gzip -n -f dist/{name}.tar
+"""
+
 _NPM_RESTORE = """\
 if [ ! -f package.json ]; then
   echo 'there is no package.json'
@@ -100,30 +108,42 @@ gzip -n -f package/{name}.tar
 """
 
 
-def template(module: str, module_type: ModuleType, feed: str | None) -> Definition:
+def template(
+    module: str, module_type: ModuleType, feed: str | None, toolchain: Toolchain | None = None
+) -> Definition:
     """The definition for a module. Raises InvalidDefinition where the module's name cannot name a file."""
-    if not _FILE_NAME.fullmatch(module):
-        hint = "use up to 100 letters, digits, dots, dashes and underscores, starting with a letter or digit"
-        raise refused(Problem("module", hint, "invalid_name"))
+    require_file_name(module)
     name = short_name(module)
-    npm = module_type is ModuleType.FRONTEND
-    stages = _npm_stages(name) if npm else _python_stages(name, module_type)
-    archive = f"{'package' if npm else 'dist'}/{name}.tar.gz"
+    match toolchain or _USUAL.get(module_type, Toolchain.PYTHON):
+        case Toolchain.NODE:
+            stages, folder = _npm_stages(name), "package"
+        case Toolchain.DOTNET:
+            stages, folder = _dotnet_stages(name, module_type), "dist"
+        case Toolchain.PYTHON:
+            stages, folder = _python_stages(name, module_type), "dist"
     return Definition(
         module=module,
         module_type=module_type,
         feed=feed,
         stages=stages,
-        artifacts=(ArtifactSpec(name, archive),),
+        artifacts=(ArtifactSpec(name, f"{folder}/{name}.tar.gz"),),
         test_reports=("reports/**/*.xml",),
     )
 
 
+_USUAL = {
+    ModuleType.FRONTEND: Toolchain.NODE,
+    ModuleType.BLAZOR_MICROFRONTEND: Toolchain.DOTNET,
+    ModuleType.BLAZOR_SHELL: Toolchain.DOTNET,
+}
+"""What Slipway's own runner builds a type with; the rest is Python."""
+
+
 def _python_stages(name: str, module_type: ModuleType) -> tuple[StageSpec, ...]:
     checks = [StepSpec(name="compile", run=_COMPILE)]
-    if module_type is ModuleType.GATEWAY:
+    if SHAPES[module_type].checks_json:
         checks.append(StepSpec(name="check-json", run=_CHECK_JSON))
-    pack = _SOURCE_ARCHIVE if module_type is ModuleType.LIBRARY else _PACKAGE
+    pack = _PACKAGE if SHAPES[module_type].has_image else _SOURCE_ARCHIVE
     return (
         StageSpec(
             "build",
@@ -133,6 +153,20 @@ def _python_stages(name: str, module_type: ModuleType) -> tuple[StageSpec, ...]:
             ),
         ),
         StageSpec("test", (TaskSpec("unit", (StepSpec(name="pytest", run=_TEST),)),)),
+        StageSpec("package", (TaskSpec("archive", (StepSpec(name="pack", run=_filled(pack, name)),)),)),
+    )
+
+
+def _dotnet_stages(name: str, module_type: ModuleType) -> tuple[StageSpec, ...]:
+    scripts = SCRIPTS[Toolchain.DOTNET]
+    pack = _DOTNET_SITE if SHAPES[module_type].has_image else _DOTNET_PACKAGES
+    build = [TaskSpec("restore", (StepSpec(name="restore", run=scripts.restore),))]
+    if SHAPES[module_type].checks_json:
+        build.insert(0, TaskSpec("validate", (StepSpec(name="check-json", run=_CHECK_JSON),)))
+    build.append(TaskSpec("compile", (StepSpec(name="build", run=scripts.build),)))
+    return (
+        StageSpec("build", tuple(build)),
+        StageSpec("test", (TaskSpec("unit", (StepSpec(name="dotnet-test", run=scripts.test),)),)),
         StageSpec("package", (TaskSpec("archive", (StepSpec(name="pack", run=_filled(pack, name)),)),)),
     )
 
