@@ -27,4 +27,10 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 if settings.role in ("api", "all"):
     routes.register(app, composition)
 if settings.role in ("worker", "all"):
-    background.register(app, composition, sweep=settings.sweep_schedule, elsewhere=settings.job_queues)
+    background.register(
+        app,
+        composition,
+        sweep=settings.sweep_schedule,
+        has_vendors=bool(settings.vendor_tenants),
+        elsewhere=settings.job_queues,
+    )

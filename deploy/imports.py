@@ -10,6 +10,7 @@ from deploy.tree import Files
 
 ELSEWHERE = {
     "shared/adapters/provisioners/embedded/": "simulates Pulumi; the embedded platform only",
+    "shared/adapters/provisioners/automation.py": "drives the Pulumi CLI; in a container that has it",
 }
 """Folders whose modules are never imported on Azure, with why."""
 

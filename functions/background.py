@@ -16,14 +16,29 @@ if TYPE_CHECKING:
 type GetApp = Callable[[], "App"]
 
 
-def register(app: func.FunctionApp, get_app: GetApp, *, sweep: str, elsewhere: Collection[str] = ()) -> None:
-    """Add every background function. `sweep` is the schedule of the source sweep; the queues in `elsewhere`
-    are worked off by something else."""
+EVERY_TWO_MINUTES = "0 */2 * * * *"
+
+
+def register(
+    app: func.FunctionApp,
+    get_app: GetApp,
+    *,
+    sweep: str,
+    has_vendors: bool = False,
+    elsewhere: Collection[str] = (),
+) -> None:
+    """Add every background function.
+
+    `sweep` is the schedule of the source sweep; vendors' hosts are compared where there are any; the queues
+    in `elsewhere` are worked off by something else.
+    """
     for queue in QUEUES:
         if queue not in elsewhere:
             _register_worker(app, get_app, queue)
     _register_feeds(app, get_app)
     _register_timers(app, get_app, sweep)
+    if has_vendors:
+        _register_vendor_sweep(app, get_app)
 
 
 def _register_worker(app: func.FunctionApp, get_app: GetApp, queue: str) -> None:
@@ -74,6 +89,14 @@ def _register_timers(app: func.FunctionApp, get_app: GetApp, sweep: str) -> None
     ):
         trigger = app.timer_trigger(arg_name="timer", schedule=schedule, run_on_startup=at_start)
         app.function_name(entry.__name__)(trigger(entry))
+
+
+def _register_vendor_sweep(app: func.FunctionApp, get_app: GetApp) -> None:
+    async def vendor_sweep(timer: func.TimerRequest) -> None:
+        await get_app().vendor_sweep.run()
+
+    trigger = app.timer_trigger(arg_name="timer", schedule=EVERY_TWO_MINUTES, run_on_startup=False)
+    app.function_name(vendor_sweep.__name__)(trigger(vendor_sweep))
 
 
 def _on_feed(app: func.FunctionApp, entry: Callable[..., object], *, leases: str | None = None) -> None:

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from functions.http.caller import actor_from
 from local.git_http import Access
 from shared.app import App
-from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.errors import Forbidden, NotFound
 from shared.domain.kernel.policy import is_granted
 from shared.domain.source.lifecycle import require_ready, require_writable
-from shared.domain.source.model import Repository
 from shared.ports.source_host import RefUpdate
-from shared.ports.store import Query
 from shared.services.trace import CURRENT, new_trace
 
 READ, WRITE = "devops.repositories.read", "devops.repositories.write"
@@ -41,7 +38,7 @@ class GitGate:
         if repository is None:
             raise NotFound("There is no such repository.")
         (require_writable if write else require_ready)(repository)
-        protected = await self._protected(actor, repository) if write else frozenset()
+        protected = await self.app.branch_policies.protected(actor, repository) if write else frozenset()
         return Access(subject=actor.subject, protected=protected)
 
     async def pushed(self, access: Access, updates: Sequence[RefUpdate]) -> None:
@@ -52,14 +49,3 @@ class GitGate:
                 await self.app.branches.record_update(update)
         finally:
             CURRENT.reset(token)
-
-    async def _protected(self, actor: Actor, repository: Repository) -> frozenset[str]:
-        found: set[str] = set()
-        after = None
-        while True:
-            query = Query("branch", {"repository": repository.id}, "name", after=after, limit=500)
-            page = await self.app.branches.list(actor, repository.id, query)
-            found.update(branch.name for branch in page.items if branch.is_protected)
-            if page.next is None:
-                return frozenset(found)
-            after = page.next

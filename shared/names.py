@@ -24,7 +24,10 @@ RUNS = "runs"
 PROMOTIONS = "promotions"
 DEPLOYMENTS = "deployments"
 GITOPS = "gitops"
-QUEUES = (SOURCE, CHECKS, RUNS, PROMOTIONS, DEPLOYMENTS, GITOPS)
+IMAGES = "images"
+PACKAGES = "packages"
+INFRASTRUCTURE = "infrastructure"
+QUEUES = (SOURCE, CHECKS, RUNS, PROMOTIONS, DEPLOYMENTS, GITOPS, INFRASTRUCTURE, IMAGES, PACKAGES)
 ROTATION = "secret-rotation"
 """Key Vault's own news that a secret is about to expire. Without sessions: Event Grid cannot send to one."""
 
@@ -33,6 +36,11 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "ProvisionRepository": (SOURCE,),
     "PullRequestOpened": (CHECKS,),
     "PullRequestUpdated": (CHECKS,),
+    "PullRequestReopened": (CHECKS,),
+    "RerunChecks": (CHECKS,),
+    "WeighPullRequests": (CHECKS,),
+    "BranchPolicyChanged": (CHECKS,),
+    "CompletePullRequest": (CHECKS,),
     "RunPipeline": (RUNS,),
     "PipelineRunCompleted": (CHECKS,),
     "ReleasePlanned": (PROMOTIONS,),
@@ -43,6 +51,20 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "RunPipelineAgain": (RUNS,),
     "RunOverdue": (RUNS,),
     "DeploymentRequestedAgain": (DEPLOYMENTS,),
+    "RolloutDue": (GITOPS,),
+    "RolloutDueAgain": (GITOPS,),
+    "RetirementDue": (GITOPS,),
+    "PromotionDue": (PROMOTIONS,),
+    "EnvironmentRulesChanged": (PROMOTIONS,),
+    "PublishPackage": (PACKAGES,),
+    "PublishPackageAgain": (PACKAGES,),
+    "PushContainerImage": (IMAGES,),
+    "PushContainerImageAgain": (IMAGES,),
+    "ContainerImagePushed": (IMAGES,),
+    "ContainerImageScanned": (PROMOTIONS,),
+    "ProvisionInfrastructure": (INFRASTRUCTURE,),
+    "ProvisionInfrastructureAgain": (INFRASTRUCTURE,),
+    "InfrastructureOverdue": (INFRASTRUCTURE,),
 }
 
 PARKED_EVENT = "MessageParked"
@@ -77,10 +99,12 @@ INDEXES: tuple[Index, ...] = (
     Index("pull-request", ("repository",), "number"),
     Index("pull-request", (), "updated_at"),
     Index("pull-request", ("repository",), "updated_at"),
+    Index("pull-request-review", ("pull_request",), "created_at"),
     Index("pipeline", (), "created_at"),
     Index("pipeline", ("project",), "created_at"),
     Index("pipeline", ("repository",), "created_at"),
     Index("pipeline", (), "updated_at"),
+    Index("pipeline-version", ("pipeline",), "number"),
     Index("run", (), "created_at"),
     Index("run", ("project",), "created_at"),
     Index("run", ("repository",), "created_at"),
@@ -93,6 +117,18 @@ INDEXES: tuple[Index, ...] = (
     Index("build-result", ("pipeline",), "created_at"),
     Index("build-result", ("status",), "created_at"),
     Index("build-result", ("repository", "branch"), "created_at"),
+    Index("package-publication", (), "created_at"),
+    Index("package-publication", ("feed",), "created_at"),
+    Index("package-publication", ("feed", "name"), "created_at"),
+    Index("package-publication", ("build_result",), "created_at"),
+    Index("package-publication", ("status",), "created_at"),
+    Index("package-publication", (), "updated_at"),
+    Index("container-image", (), "created_at"),
+    Index("container-image", ("build_result",), "created_at"),
+    Index("container-image", ("project",), "created_at"),
+    Index("container-image", ("repository",), "created_at"),
+    Index("container-image", ("status",), "created_at"),
+    Index("container-image", (), "updated_at"),
     Index("release", (), "created_at"),
     Index("release", ("project",), "created_at"),
     Index("release", ("project", "module"), "created_at"),
@@ -114,4 +150,15 @@ INDEXES: tuple[Index, ...] = (
     Index("sync-state", ("environment_name",), "updated_at"),
     Index("sync-state", ("status",), "updated_at"),
     Index("sync-state", (), "module"),
+    Index("stack", (), "created_at"),
+    Index("stack", ("project",), "created_at"),
+    Index("stack", ("environment_name",), "created_at"),
+    Index("stack", (), "name"),
+    Index("stack", (), "updated_at"),
+    Index("infrastructure-plan", (), "created_at"),
+    Index("infrastructure-plan", ("project",), "created_at"),
+    Index("infrastructure-plan", ("stack",), "created_at"),
+    Index("infrastructure-plan", ("environment_name",), "created_at"),
+    Index("infrastructure-plan", ("status",), "created_at"),
+    Index("infrastructure-plan", (), "updated_at"),
 )

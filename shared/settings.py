@@ -58,6 +58,12 @@ def _host(value: str) -> str:
     return value
 
 
+def _distinct(value: dict[str, str]) -> dict[str, str]:
+    if "embedded" in value:
+        raise ValueError("`embedded` is the platform's own registry; name yours differently")
+    return value
+
+
 def _known_queues(value: tuple[str, ...]) -> tuple[str, ...]:
     from shared.names import QUEUES  # noqa: PLC0415 - few installations name any
 
@@ -66,7 +72,19 @@ def _known_queues(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _one_each(value: dict[str, str]) -> dict[str, str]:
+    """Two tenants in one organization could see and overwrite each other's repositories."""
+    if any(not tenant or not organization for tenant, organization in value.items()):
+        raise ValueError("give it as tenant:organization, several with commas between them")
+    if len({organization.casefold() for organization in value.values()}) < len(value):
+        raise ValueError("give every tenant an organization of its own")
+    return value
+
+
 type Url = Annotated[str, AfterValidator(_url)]
+type Organizations = Annotated[dict[str, str], BeforeValidator(_pairs), AfterValidator(_one_each)]
+type RegistryName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+type Severity = Literal["critical", "high", "medium", "low", "unknown"]
 
 
 class Settings(BaseModel):
@@ -111,6 +129,19 @@ class Settings(BaseModel):
     """Where the issuer's keys are; default: found by its discovery document."""
     tenant_claim: str = ""
     """A claim to take the tenant from when the token has neither tenantId nor tenant_id."""
+    github_url: Url = "https://api.github.com"
+    """GitHub's API; of an Enterprise Server, https://host/api/v3."""
+    github_organizations: Organizations = {}
+    """The organization on GitHub that a tenant's repositories are made in, as in `acme:acme-corp`. Its token
+    is the tenant's secret `github-token`."""
+    azure_devops_url: Url = "https://dev.azure.com"
+    """Azure DevOps; of a server of one's own, https://host/."""
+    azure_devops_organizations: Organizations = {}
+    """The organization (of a server: the collection) on Azure DevOps that a tenant's repositories are made
+    in, each in the project of its name, as in `acme:acme-corp`. Its personal access token is the tenant's
+    secret `azure-devops-token`."""
+    azure_devops_create_projects: bool = False
+    """Whether a project that is not there may be made; else repositories go into existing ones only."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     approvals: Annotated[
         dict[str, int], BeforeValidator(_pairs), Field(max_length=CONCURRENT_DEPLOYMENTS)
@@ -131,6 +162,37 @@ class Settings(BaseModel):
     """Output kept per step; the rest is dropped and the log says so."""
     health_timeout_seconds: Annotated[float, Field(gt=0)] = 20
     """How long a deployed service may take to become healthy."""
+    iac_backend: Literal["local", "automation", "deployments"] = "local"
+    """Who carries out infrastructure plans: the embedded simulation, which changes nothing outside its own
+    state; the Pulumi CLI beside the workers; or a deployment service."""
+    iac_programs: Annotated[dict[str, Path], BeforeValidator(_pairs)] = {}
+    """Programs that callers may name, with their folders, as in `Acme.Infra.Shop:infra/shop`."""
+    iac_policy_packs: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = ()
+    """Folders of the policy packs that every plan has to pass."""
+    iac_preview_seconds: Annotated[float, Field(gt=0, le=120)] = 10
+    """How long a caller waits for a preview; after that it goes on in a worker."""
+    iac_timeout_seconds: Annotated[float, Field(gt=0)] = 3600
+    """How long one plan may be at work on its stack."""
+    iac_state_url: str = ""
+    """Where the CLI keeps the states, as azblob://state?storage_account=name."""
+    iac_secrets_provider: str = ""
+    """What encrypts secrets in those states, as azurekeyvault://name.vault.azure.net/keys/pulumi."""
+    iac_service_url: Url = "https://api.pulumi.com"
+    """The deployment service."""
+    iac_source: str = ""
+    """The git repository that it takes the programs from, and the branch, as https://host/infra.git#main; the
+    programs' folders are below its root. Default: the deployment settings of each stack."""
+    iac_organization: str = ""
+    """Whose stacks they are in the deployment service."""
+    iac_access_token: Annotated[str, Field(repr=False)] = ""
+    """The deployment service's token; on Azure a reference to the vault."""
+    registries: Annotated[dict[RegistryName, Url], BeforeValidator(_pairs), AfterValidator(_distinct)] = {}
+    """Container registries beside the embedded one, as in `acr:https://name.azurecr.io`. Each tenant keeps
+    its `user:password` in its vault, as `registry-<name>`."""
+    image_findings: Annotated[dict[Severity, Annotated[int, Field(ge=0)]], BeforeValidator(_pairs)] = {
+        "critical": 0
+    }
+    """Findings of a scan that an image may have, by severity; with more it goes into quarantine."""
     telemetry: Literal["off", "console", "otlp"] = "off"
     """Where spans and measurements go; off costs nothing and loads nothing."""
     telemetry_endpoint: str = ""
@@ -141,6 +203,11 @@ class Settings(BaseModel):
     @property
     def base_url(self) -> str:
         return (self.public_url or f"http://127.0.0.1:{self.port}").rstrip("/")
+
+    @property
+    def vendor_tenants(self) -> frozenset[str]:
+        """Those that have an organization on a vendor's host."""
+        return frozenset(self.github_organizations) | frozenset(self.azure_devops_organizations)
 
     @property
     def token_issuer(self) -> str:

@@ -1,5 +1,6 @@
 """Who calls: the bearer token's verified claims as an Actor of one tenant, and what it may do here."""
 
+import base64
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ ANONYMOUS = Actor(subject="anonymous", kind=ActorKind.SERVICE, tenant="")
 """Whoever calls a public endpoint. Its tenant is no tenant's name, so it can open no store."""
 
 _BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]+=*)")
+_BASIC = re.compile(r"(?i:basic) +([A-Za-z0-9+/]+=*)")
 _TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _KINDS = {kind.value: kind for kind in (ActorKind.HUMAN, ActorKind.AGENT, ActorKind.SERVICE)}
 _PLATFORM = "system:"
@@ -35,7 +37,8 @@ async def authenticate(app: "App", endpoint: Endpoint, headers: Mapping[str, str
     """The caller. Raises TokenRefused, or Transient when the issuer's keys cannot be had."""
     if endpoint.is_public:
         return ANONYMOUS
-    claims = await app.tokens.verify(bearer_token(headers.get("authorization")))
+    read = token_of if endpoint.dialect.takes_basic else bearer_token
+    claims = await app.tokens.verify(read(headers.get("authorization")))
     known = _actors.get(id(claims))
     if known is not None and known[0] is claims:
         return known[1]
@@ -55,6 +58,18 @@ def bearer_token(header: str | None) -> str:
     if found is None:
         raise TokenRefused("The Authorization header must be exactly `Bearer <token>`.")
     return found[1]
+
+
+def token_of(header: str | None) -> str:
+    """The token of an Authorization header that package managers send: Bearer, or the password of Basic."""
+    found = _BASIC.fullmatch(header or "")
+    if found is None:
+        return bearer_token(header)
+    try:
+        _, _, password = base64.b64decode(found[1], validate=True).decode("ascii").partition(":")
+    except ValueError:
+        raise TokenRefused("The Authorization header must be `Basic` with a token as its password.") from None
+    return bearer_token(f"Bearer {password}")
 
 
 def actor_from(claims: Claims, tenant_claim: str = "") -> Actor:

@@ -75,6 +75,8 @@ class Dialect:
     page_schema: PageSchema = plain_page_schema
     tenant_field: str = "tenantId"
     echoes_request_id: bool = False
+    takes_basic: bool = False
+    """Whether the token may also come as the password of Basic, as package managers send it."""
 
     @property
     def versions(self) -> list[str]:
@@ -247,6 +249,7 @@ _PROBLEM = "application/problem+json"
 
 PLATFORM = Dialect((_PLAIN,), problem_details, _PROBLEM, _PROBLEM_SCHEMA)
 DEVOPS = Dialect((Offer(JSON, "1", f"{JSON}; version=1"),), problem_details, _PROBLEM, _PROBLEM_SCHEMA)
+FEEDS = Dialect((_PLAIN,), problem_details, _PROBLEM, _PROBLEM_SCHEMA, takes_basic=True)
 INTEGRATION = Dialect((Offer(_VENDOR, "1", _VENDOR), _PLAIN), problem_details, _PROBLEM, _PROBLEM_SCHEMA)
 RUNTIME = Dialect((_PLAIN,), problem_details, _PROBLEM, _PROBLEM_SCHEMA, headers={"cs-schema-version": "1"})
 DELIVERY = Dialect(

@@ -169,7 +169,11 @@ def _fail(
     at = progress.app.clock.now() if progress.app is not None else None
     where = Occurrence(received.path, trace.wire_id, _request_id(received, trace), at)
     body = json.dumps(dialect.error(failure, where), ensure_ascii=False, default=str).encode()
-    answer = Answer(failure.status, body, dialect.error_type, failure.headers)
+    headers = dict(failure.headers)
+    if dialect.takes_basic and "WWW-Authenticate" in headers:
+        # Some package managers send their password only when they are asked for it in their own scheme.
+        headers["WWW-Authenticate"] += ', Basic realm="slipway"'
+    answer = Answer(failure.status, body, dialect.error_type, headers)
     return _respond(endpoint, answer, received, trace, progress)
 
 

@@ -9,3 +9,14 @@ gitops = Consumer(GITOPS)
 @gitops.on("ReconcileRequested")
 async def reconcile(job: Job) -> None:
     await job.app.gitops.sync(job.actor, job.payload, job.once)
+
+
+@gitops.on("RolloutDue")
+@gitops.on("RolloutDueAgain")
+async def take_next_turn(job: Job) -> None:
+    await job.app.rollouts.on_due(job.actor, job.payload)
+
+
+@gitops.on("RetirementDue")
+async def retire(job: Job) -> None:
+    await job.app.rollouts.retire(job.actor, job.payload)

@@ -9,7 +9,7 @@ from time import perf_counter
 from shared.domain.kernel.ids import Root
 from shared.ports.runner import OnOutput, Runner, ShouldStop, Step, StepOutcome, Workspace
 from shared.ports.store import Document, Partition, Query, Store, TenantStore, Walk, Write
-from shared.ports.target import LiveState, Target, Workload
+from shared.ports.target import LiveState, Split, Target, Workload
 from shared.ports.telemetry import STORE_DURATION, Attributes, Telemetry
 
 
@@ -124,10 +124,12 @@ class TracedTarget:
         with self.telemetry.begin("target observe", attributes={"slipway.environment": environment}):
             return await self.target.observe(tenant, environment, component)
 
-    async def apply(self, workload: Workload, artifact: Callable[[], Awaitable[Path]]) -> LiveState:
+    async def apply(
+        self, workload: Workload, artifact: Callable[[], Awaitable[Path]], split: Split | None = None
+    ) -> LiveState:
         told = {"slipway.environment": workload.environment, "slipway.version": workload.version}
         with self.telemetry.begin("target apply", attributes=told):
-            return await self.target.apply(workload, artifact)
+            return await self.target.apply(workload, artifact, split)
 
     async def remove(self, tenant: str, environment: str, component: str) -> None:
         with self.telemetry.begin("target remove", attributes={"slipway.environment": environment}):

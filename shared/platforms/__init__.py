@@ -6,13 +6,19 @@ from typing import Any, Protocol
 
 from shared.adapters.hosts.embedded_git import EmbeddedGit
 from shared.adapters.oidc import OidcTokens
+from shared.adapters.registries.oci_layout import LayoutRegistry
 from shared.adapters.runners.subprocess import SubprocessRunner
 from shared.adapters.targets.folder import FolderTarget
+from shared.domain.images.model import EMBEDDED
+from shared.domain.source.model import Provider
 from shared.ports.blobs import Blobs
 from shared.ports.bus import Bus
 from shared.ports.clock import Clock
 from shared.ports.ids import Ids
+from shared.ports.provisioner import Program, Provisioner
+from shared.ports.registry import Registries, Registry
 from shared.ports.signer import Signer
+from shared.ports.source_host import SourceHost
 from shared.ports.store import ChangeFeed, Feed, Store
 from shared.ports.telemetry import OFF, Telemetry
 from shared.ports.tokens import TokenVerifier
@@ -28,6 +34,10 @@ class Documents(Store, Feed, Protocol):
 
 
 class Messages(Bus, Protocol):
+    async def aclose(self) -> None: ...
+
+
+class VendorHost(SourceHost, Protocol):
     async def aclose(self) -> None: ...
 
 
@@ -52,11 +62,34 @@ class Ports:
     signer: Signer
     tokens: TokenVerifier
     source_host: EmbeddedGit
+    vendor_hosts: Mapping[Provider, VendorHost]
     runner: SubprocessRunner
     target: FolderTarget
+    provisioner: Provisioner
+    registries: Registries
     tidy: Callable[[], Awaitable[object]]
     refresh: Callable[[], Awaitable[object]] | None
     release: Callable[[], Awaitable[object]]
+
+
+def vendors_of(settings: Settings, vault: Vault, ids: Ids) -> Mapping[Provider, VendorHost]:
+    """The source hosts of vendors that the settings name organizations of; of others nothing is loaded."""
+    found: dict[Provider, VendorHost] = {}
+    if settings.github_organizations:
+        from shared.adapters.hosts.github import github  # noqa: PLC0415
+
+        found[Provider.GITHUB] = github(settings.github_url, settings.github_organizations, vault, ids)
+    if settings.azure_devops_organizations:
+        from shared.adapters.hosts.azure_devops import AzureDevOps  # noqa: PLC0415
+
+        found[Provider.AZURE_DEVOPS] = AzureDevOps(
+            settings.azure_devops_url,
+            settings.azure_devops_organizations,
+            vault,
+            ids,
+            create_projects=settings.azure_devops_create_projects,
+        )
+    return found
 
 
 async def nothing() -> None:
@@ -76,6 +109,51 @@ def tokens_of(settings: Settings, clock: Clock) -> TokenVerifier:
         v1_audience=settings.entra_v1_audience,
         tenant_claim=settings.tenant_claim,
     )
+
+
+def provisioner_of(settings: Settings, clock: Clock) -> Provisioner:
+    """Who carries out infrastructure plans; only the backend that is asked for is loaded."""
+    packs = settings.iac_policy_packs
+    programs = {name: Program(name, folder, packs) for name, folder in settings.iac_programs.items()}
+    match settings.iac_backend:
+        case "automation":
+            from shared.adapters.provisioners.automation import AutomationProvisioner  # noqa: PLC0415
+
+            return AutomationProvisioner(
+                root=settings.data_dir / "infrastructure",
+                programs=programs,
+                clock=clock,
+                state_url=settings.iac_state_url,
+                secrets_provider=settings.iac_secrets_provider,
+            )
+        case "deployments":
+            from shared.adapters.provisioners.deployments import DeploymentsProvisioner  # noqa: PLC0415
+
+            return DeploymentsProvisioner(
+                programs=programs,
+                url=settings.iac_service_url,
+                organization=settings.iac_organization,
+                token=settings.iac_access_token,
+                source=settings.iac_source,
+            )
+        case "local":
+            from shared.adapters.provisioners.embedded import EmbeddedProvisioner  # noqa: PLC0415
+
+            return EmbeddedProvisioner(
+                root=settings.data_dir / "infrastructure", programs=programs, clock=clock
+            )
+
+
+def registries_of(settings: Settings, vault: Vault) -> Registries:
+    """The platform's own registry, and those of the settings, with credentials in the tenant's vault."""
+    registries: dict[str, Registry] = {EMBEDDED: LayoutRegistry(settings.data_dir / "registry")}
+    if settings.registries:
+        from shared.adapters.registries.oci_auth import Credentials  # noqa: PLC0415
+        from shared.adapters.registries.oci_client import OciRegistry  # noqa: PLC0415
+
+        for name, url in settings.registries.items():
+            registries[name] = OciRegistry(url, Credentials(vault, f"kv://registry-{name}"))
+    return registries
 
 
 def telemetry_of(settings: Settings) -> Telemetry:

@@ -18,7 +18,16 @@ from shared.adapters.hosts.embedded_git import EmbeddedGit
 from shared.adapters.runners.subprocess import SubprocessRunner
 from shared.adapters.targets.folder import FolderTarget
 from shared.names import BLOBS, DATABASE, INDEXES
-from shared.platforms import Ports, Replacements, nothing, telemetry_of, tokens_of
+from shared.platforms import (
+    Ports,
+    Replacements,
+    nothing,
+    provisioner_of,
+    registries_of,
+    telemetry_of,
+    tokens_of,
+    vendors_of,
+)
 from shared.ports.clock import Clock
 from shared.settings import Settings
 
@@ -51,8 +60,11 @@ def ports(settings: Settings, replacements: Replacements) -> Ports:
         signer=port("signer") or signer,
         tokens=port("tokens") or tokens_of(settings, clock),
         source_host=port("source_host") or EmbeddedGit(folder / "git", clock),
+        vendor_hosts=port("vendor_hosts") or vendors_of(settings, port("vault") or vault, RandomIds()),
         runner=port("runner") or SubprocessRunner(folder / "work", output_cap=settings.step_output_bytes),
         target=port("target") or FolderTarget(folder / "environments", clock, health_timeout=health),
+        provisioner=port("provisioner") or provisioner_of(settings, clock),
+        registries=port("registries") or registries_of(settings, port("vault") or vault),
         tidy=nothing,
         refresh=signer.refresh,
         release=release,

@@ -61,6 +61,14 @@ class Artifacts:
     async def find(self, actor: Actor, name: str) -> Artifact | None:
         return await self.units.find(actor, Artifact, root_id("artifact", actor.tenant, name))
 
+    def place(self, artifact: Artifact) -> str:
+        """The blob that holds the bundle."""
+        return _path(artifact.digest)
+
+    async def content(self, artifact: Artifact) -> bytes:
+        """The bundle as it was uploaded."""
+        return await self.blobs.read(artifact.tenant, self.place(artifact))
+
     async def read(self, artifact: Artifact, paths: Sequence[str]) -> dict[str, bytes]:
         """The content of the named files of a bundle; a missing one is left out."""
         data = await self.blobs.read(artifact.tenant, _path(artifact.digest))

@@ -7,32 +7,33 @@ from datetime import datetime, timedelta
 
 from shared.domain.kernel.actor import Actor, system_actor
 from shared.domain.kernel.errors import AlreadyExists
+from shared.domain.kernel.events import Event
 from shared.domain.kernel.ids import child_id
 from shared.domain.source.lifecycle import (
     ARTIFACT_TRAILER,
     BRANCH,
     PULL_REQUEST_TRAILER,
     REQUEST_TRAILER,
-    abandon,
     check_branch_name,
-    close_row,
     delete_branch,
-    merge,
     move_branch,
     new_branch,
     require_writable,
-    update_source,
 )
 from shared.domain.source.model import (
     Branch,
     BranchStatus,
+    CheckReports,
     Commit,
     OpenPullRequest,
     PullRequest,
     PullRequestIndex,
     Repository,
+    reports_id,
     repository_id,
 )
+from shared.domain.source.policies import BranchRules, rules_id
+from shared.domain.source.pull_requests import abandon, close_row, merge, update_source
 from shared.ports.source_host import CommitInfo, Place, RefUpdate, SourceHost, UnknownBranch
 from shared.ports.store import Query
 from shared.services.once import Once
@@ -45,7 +46,7 @@ RECORDED_PER_PUSH = 200
 
 
 def place_of(repository: Repository) -> Place:
-    return Place(repository.tenant, repository.project, repository.name)
+    return Place(repository.tenant, repository.project, repository.name, repository.provider)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,27 @@ class Branches:
         if repository is not None:
             await self.record(actor, repository, update.branch, _nothing)
         await self.host.acknowledge(update)
+
+    async def catch_up(self, actor: Actor, repository: Repository) -> int:
+        """Record every branch that is not where our records have it, for a host that keeps no journal; how
+        many there were."""
+        heads = await self.host.branches(place_of(repository))
+        known = await self._known(actor, repository)
+        moved = sorted(name for name in heads | known if heads.get(name) != known.get(name))
+        for name in moved:
+            await self.record(actor, repository, name, _nothing)
+        return len(moved)
+
+    async def _known(self, actor: Actor, repository: Repository) -> dict[str, str]:
+        """Heads by branch, as recorded."""
+        query = Query("branch", {"repository": repository.id}, "name", limit=100)
+        known: dict[str, str] = {}
+        while True:
+            page = await self.units.list(actor, Branch, query)
+            known.update({b.name: b.head for b in page.items if b.status is not BranchStatus.DELETED})
+            if page.next is None:
+                return known
+            query = replace(query, after=page.next)
 
     async def record[R](
         self,
@@ -202,7 +224,9 @@ class _Recording[R]:
         repository, head = self.repository, self.commits[-1]
         branch = await unit.find(Branch, child_id(repository.id, "branch", self.branch))
         if branch is None or branch.status is BranchStatus.DELETED:
-            birth = new_branch(repository, branch, self.branch, self.base, by=unit.actor.subject, at=unit.now)
+            rules = await unit.find(BranchRules, rules_id(repository.id))
+            by, at = unit.actor.subject, unit.now
+            birth = new_branch(repository, branch, self.branch, self.base, by=by, at=at, rules=rules)
             branch = unit.apply(birth)
         ids = [child_id(repository.id, "commit", info.sha) for info in self.commits]
         await unit.load(*(Commit.__record__.document(commit) for commit in ids))
@@ -216,10 +240,16 @@ class _Recording[R]:
 
     async def _tell_pull_requests(self, unit: Unit) -> None:
         head = self.commits[-1]
-        for row in await open_rows(unit, self.repository.id):
+        rows = await open_rows(unit, self.repository.id)
+        if any(row.target_branch == self.branch and row.id not in self.merged for row in rows):
+            payload = {"repositoryId": f"repo-{self.repository.id}", "targetBranch": self.branch}
+            unit.emit(Event("WeighPullRequests", payload, project=self.repository.project))
+        for row in rows:
             request = await unit.get(PullRequest, row.id)
             if row.source_branch == self.branch and request.source_sha != head.sha:
-                unit.apply(update_source(request, head.sha, unit.now))
+                early = await unit.find(CheckReports, reports_id(row.id, head.sha))
+                reported = early.checks if early is not None else ()
+                unit.apply(update_source(request, head.sha, unit.actor, unit.now, reported))
             elif row.id in self.merged:
                 trailers = dict(head.trailers)
                 asked = trailers.get(PULL_REQUEST_TRAILER) == f"pr-{row.id}"

@@ -16,6 +16,7 @@ from shared.domain.source.lifecycle import (
     require_writable,
 )
 from shared.domain.source.model import Branch, BranchStatus, Commit, Repository
+from shared.domain.source.policies import BranchRules, requirements_for, rules_id
 from shared.ports.clock import Clock
 from shared.ports.source_host import FileChange, Signature, SourceHost, UnknownBranch
 from shared.services.artifacts import Artifacts
@@ -63,7 +64,8 @@ class Commits:
             raise UnknownBranch(
                 f"The repository has no branch {draft.branch}; create it first.", branch=draft.branch
             )
-        require_unprotected(branch)
+        rules = await self.units.find(actor, BranchRules, rules_id(repository_id))
+        require_unprotected(branch.name, requirements_for(repository, rules, branch.name))
         changes = await self._changes(actor, draft)
         request = (REQUEST_TRAILER, sha256_hex(once.seed.encode())[:32]) if once else None
         info = await self.host.commit(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.domain.deployments import lifecycle
-from shared.domain.deployments.model import Deployment
+from shared.domain.deployments.model import Deployment, DeploymentKind
 from shared.domain.environments.model import Environment
 from shared.domain.gitops.lifecycle import (
     commit,
@@ -23,7 +23,7 @@ from shared.domain.gitops.model import Manifest, SyncState, manifest_id, manifes
 from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.events import id_in
 from shared.domain.promotions.lifecycle import step_to
-from shared.domain.promotions.model import PromotionStep
+from shared.domain.promotions.model import Promotion, PromotionStep
 from shared.domain.releases.model import Release, ReleaseTrack, Strategy, release_track_id
 from shared.ports.manifests import ManifestFormat
 from shared.ports.store import Query
@@ -33,6 +33,12 @@ from shared.services.once import Once
 from shared.services.unit import Page, Unit, Units
 
 _log = logging.getLogger(__name__)
+
+
+def show(unit: Unit, deployment: Deployment, promotion: Promotion, step: PromotionStep) -> None:
+    """How far the promotion is that is being deployed; one that is rolled back was through long ago."""
+    if deployment.kind is DeploymentKind.DEPLOY:
+        unit.put(step_to(promotion, step, unit.now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,7 @@ class Deployments:
         deployment = await self.units.get(actor, Deployment, id_in(payload, "deploymentId", "dep"))
         release = await self.units.get(actor, Release, deployment.release)
         environment = await self.units.get(actor, Environment, deployment.environment)
-        content = self._content(release, environment.name, deployment.strategy, deployment.promotion)
+        content = await self._wanted(actor, deployment, release)
         if not await self._render(actor, deployment, release, content):
             _log.info("deployment %s is over or was overtaken; nothing is done", deployment.id)
             return
@@ -56,7 +62,7 @@ class Deployments:
             actor,
             manifest_path(environment.name, release.project, release.module),
             content,
-            message=f"deploy: {release.module} {release.version} to {environment.name}",
+            message=f"{deployment.kind}: {release.module} {release.version} to {environment.name}",
             promotion=deployment.promotion,
             key=f"{deployment.promotion}-{deployment.token}",
         )
@@ -86,6 +92,14 @@ class Deployments:
     async def manifest(self, actor: Actor, manifest_id: str) -> Manifest:
         return await self.units.get(actor, Manifest, manifest_id)
 
+    async def _wanted(self, actor: Actor, deployment: Deployment, release: Release) -> bytes:
+        """The manifest that it brings; a rollback brings back to the letter what was there."""
+        if deployment.restores is None:
+            where, promotion = deployment.environment_name, deployment.promotion
+            return self._content(release, where, deployment.strategy, promotion)
+        restored = await self.units.get(actor, Deployment, deployment.restores)
+        return (await self.units.get(actor, Manifest, restored.manifest or "")).content.encode()
+
     def _content(
         self, release: Release, environment: str, strategy: Strategy, promotion: str | None
     ) -> bytes:
@@ -111,7 +125,7 @@ class Deployments:
             if await unit.find(Manifest, key) is None:
                 unit.apply(render(release, environment, content, unit.now))
             unit.apply(lifecycle.rendered(mine, key, unit.now))
-            unit.put(step_to(promotion, PromotionStep.COMMITTING_DESIRED_STATE, unit.now))
+            show(unit, mine, promotion, PromotionStep.COMMITTING_DESIRED_STATE)
             return True
 
         return await self.units.run(actor, Deployment.__record__.root_of(deployment.id), turn)
@@ -145,6 +159,6 @@ class Deployments:
             state = state or first_state(release, environment, unit.now)
             unit.apply(desire(state, revision, hashed, unit.now))
             unit.apply(lifecycle.desired(mine, revision, unit.now))
-            unit.put(step_to(promotion, PromotionStep.PROMOTING, unit.now))
+            show(unit, mine, promotion, PromotionStep.PROMOTING)
 
         await self.units.run(actor, Deployment.__record__.root_of(deployment.id), turn)

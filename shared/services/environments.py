@@ -5,6 +5,7 @@ Everything here that takes a `unit` works inside a turn of the environment's own
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from shared.domain.approvals.model import Approval
 from shared.domain.deployments.lifecycle import begin, is_over
@@ -34,8 +35,12 @@ from shared.domain.environments.model import (
     environment_id,
     lane_id,
 )
+from shared.domain.environments.policy import EnvironmentPolicy, first_policy, policy_id
+from shared.domain.gitops.model import SyncState, SyncStatus, sync_state_id
+from shared.domain.images.lifecycle import awaited, objections
+from shared.domain.images.model import BuildImages, build_images_id
 from shared.domain.kernel.actor import Actor
-from shared.domain.promotions.gates import Facts, evaluate
+from shared.domain.promotions.gates import Evaluation, Facts, evaluate
 from shared.domain.promotions.lifecycle import record_of, settle, start
 from shared.domain.promotions.model import Promotion, PromotionStatus
 from shared.domain.releases.model import Release
@@ -50,6 +55,16 @@ class EnvironmentState:
 
     environment: Environment
     current: tuple[Current, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a release fares in the environment before: when it arrived there (None: never), why it was rolled
+    back since, and whether what runs there is not as it should be."""
+
+    arrived_at: datetime | None
+    withdrawn: str | None = None
+    is_sick: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +111,20 @@ class Environments:
             await self.units.find(actor, Arrival, arrival_id(environment, release.release_digest)) is not None
         )
 
+    async def standing(self, actor: Actor, release: Release, name: str) -> Standing:
+        """How the release fares in the environment of that name, in one read."""
+        environment = environment_id(actor.tenant, name)
+        arrival = Arrival.__record__.document(arrival_id(environment, release.release_digest))
+        state = SyncState.__record__.document(sync_state_id(environment, release.component))
+        place = self.units.store.open(actor.tenant).partition(Arrival.__record__.root_of(environment))
+        found = await place.read([arrival, state])
+        if arrival not in found:
+            return Standing(None)
+        arrived = self.units.codec.decode(Arrival, found[arrival].body)
+        synced = self.units.codec.decode(SyncState, found[state].body) if state in found else None
+        is_sick = synced is not None and synced.status is SyncStatus.DEGRADED
+        return Standing(arrived.at, arrived.withdrawn, is_sick)
+
     async def furthest(self, actor: Actor, release: Release) -> str | None:
         """The last environment, in the order of promotion, where this content was ever deployed."""
         for rung in reversed(self.ladder.rungs):
@@ -134,6 +163,7 @@ class Lanes:
         wanted = [
             Environment.__record__.document(environment),
             Lane.__record__.document(lane_id(environment)),
+            EnvironmentPolicy.__record__.document(policy_id(environment)),
             Promotion.__record__.document(promotion),
         ]
         if deployment is not None:
@@ -146,6 +176,24 @@ class Lanes:
 
     async def lane(self, unit: Unit, environment: Environment) -> Lane:
         return await unit.find(Lane, lane_id(environment.id)) or first_lane(environment)
+
+    async def policy(self, unit: Unit, environment: Environment) -> EnvironmentPolicy:
+        """What the environment asks of those who come in."""
+        known = await unit.find(EnvironmentPolicy, policy_id(environment.id))
+        return known or first_policy(environment, unit.now)
+
+    async def preview(self, actor: Actor, promotion: Promotion, release: Release) -> Evaluation:
+        """What the gates would say now, by the very function that lets it in. Changes nothing."""
+
+        async def turn(unit: Unit) -> Evaluation:
+            load = {"release": release.id, "component": release.component}
+            await self.load(unit, promotion.environment, promotion.id, **load)
+            environment = self.environments.declared(actor, promotion.environment_name)
+            known = await unit.find(Promotion, promotion.id) or promotion
+            facts = await self._facts(unit, environment, known, release)
+            return evaluate(known, facts, unit.now)
+
+        return await self.units.run(actor, Promotion.__record__.root_of(promotion.id), turn)
 
     async def enter(self, unit: Unit, environment: Environment, promotion: Promotion) -> None:
         """A new promotion is under way."""
@@ -203,7 +251,7 @@ class Lanes:
     async def _start(self, unit: Unit, environment: Environment, promotion: Promotion) -> None:
         lane = unit.put(lock(await self.lane(unit, environment), promotion.id))
         current = await unit.find(Current, current_id(environment.id, promotion.component))
-        previous = current.release if current else None
+        previous = (current.release, current.deployment) if current else None
         deployment = unit.apply(begin(promotion, lane.token, previous, unit.now))
         unit.apply(start(promotion, deployment.id, unit.now))
 
@@ -235,17 +283,30 @@ class Lanes:
     async def _facts(
         self, unit: Unit, environment: Environment, promotion: Promotion, release: Release | None
     ) -> Facts:
-        # Of other roots only what cannot turn back is read: a release's end and an arrival are for good.
+        # Of other roots what is read may have changed by the commit: it is asked again at the start.
         release = release or await self.units.get(unit.actor, Release, promotion.release)
         before = environment.previous
         current = await unit.find(Current, current_id(environment.id, promotion.component))
         entry = await unit.find(Entry, entry_id(environment.id, promotion.release))
+        lane, policy = await self.lane(unit, environment), await self.policy(unit, environment)
+        standing = await self.environments.standing(unit.actor, release, before) if before else None
+        build_images = build_images_id(release.source.build_result)
+        images = await self.units.find(unit.actor, BuildImages, build_images)
         return Facts(
             release_status=release.status,
             release_digest=release.release_digest,
-            arrived_before=before is None or await self.environments.arrived(unit.actor, release, before),
+            arrived_before=standing is None or standing.arrived_at is not None,
+            arrived_at=standing.arrived_at if standing else None,
+            withdrawn_before=standing.withdrawn if standing else None,
+            sick_before=standing.is_sick if standing else False,
             current_release=current.release if current else None,
             others_open=entry is not None and entry.promotion not in (None, promotion.id),
             human_required=environment.human_required,
             approvals=await self.approvals(unit, promotion),
+            image_objections=objections(images),
+            images_awaited=awaited(images),
+            hold=lane.hold.reason if lane.hold else None,
+            freezes=policy.freezes,
+            soak_seconds=policy.soak_seconds,
+            allowed_strategies=policy.allowed_strategies,
         )

@@ -12,7 +12,7 @@ from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.errors import NotFound
 from shared.ports.blobs import Blobs
 from shared.ports.manifests import ManifestFormat
-from shared.ports.target import DeployFailed, LiveState, Target, Workload
+from shared.ports.target import DeployFailed, LiveState, Split, Target, Workload
 from shared.services.unit import Units
 
 _CHUNK = 8 * 1024 * 1024
@@ -27,10 +27,11 @@ class LiveStates:
     async def observe(self, state: SyncState) -> LiveState:
         return await self.target.observe(state.tenant, state.environment_name, _folder(state))
 
-    async def apply(self, state: SyncState, content: bytes | None) -> LiveState:
-        """Make the target run the manifest `content`, or nothing for None; what runs then.
+    async def apply(self, state: SyncState, content: bytes | None, split: Split | None = None) -> LiveState:
+        """Make the target run the manifest `content` as far as `split` says, or nothing for None; what runs
+        then.
 
-        Raises DeployFailed (the version before runs) and BadManifest.
+        Raises DeployFailed (the version before runs), BadManifest and Overtaken.
         """
         if content is None:
             await self.target.remove(state.tenant, state.environment_name, _folder(state))
@@ -48,7 +49,7 @@ class LiveStates:
                 await self._download(state.tenant, desired.digest, path)
                 return path
 
-            return await self.target.apply(_workload(state, desired, content), artifact)
+            return await self.target.apply(_workload(state, desired, content), artifact, split)
 
     async def _download(self, tenant: str, digest: str, path: Path) -> None:
         """The artifact of that digest, in pieces: a bundle may be larger than memory should hold."""

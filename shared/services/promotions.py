@@ -1,25 +1,38 @@
 """Promotions: opened hop by hop, decided by gates and votes, let into their environment one at a time."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.domain.approvals.lifecycle import vote
 from shared.domain.approvals.model import Approval, Decision
-from shared.domain.environments.model import Environment, Rung, environment_id
+from shared.domain.components.model import component_id
+from shared.domain.environments.model import Entry, Environment, Rung, environment_id
 from shared.domain.kernel.actor import Actor
+from shared.domain.kernel.errors import Problem
 from shared.domain.kernel.events import id_in
+from shared.domain.pipelines.model import BuildResult
 from shared.domain.promotions import lifecycle
-from shared.domain.promotions.errors import EnvironmentSkipped, LastEnvironment, ReleaseNotReady
-from shared.domain.promotions.model import Promotion, PromotionStatus
-from shared.domain.releases.lifecycle import first_track, promote
-from shared.domain.releases.model import Hop, Release, ReleaseStatus, ReleaseTrack, release_track_id
+from shared.domain.promotions.errors import (
+    EnvironmentRequired,
+    EnvironmentSkipped,
+    LastEnvironment,
+    ReleaseNotReady,
+)
+from shared.domain.promotions.gates import Evaluation
+from shared.domain.promotions.model import Outcome, Promotion, PromotionStatus
+from shared.domain.releases.errors import NothingToRetry, StrategyUnavailable
+from shared.domain.releases.lifecycle import first_track, next_hop, promote, retry
+from shared.domain.releases.model import Hop, Release, ReleaseTrack, release_track_id
+from shared.domain.releases.model import release_id as release_of_build
 from shared.ports.store import Query
 from shared.services.environments import Environments, Lanes
 from shared.services.once import Once
-from shared.services.unit import Page, Unit, Units
+from shared.services.unit import Page, Turn, Unit, Units
 
 _log = logging.getLogger(__name__)
+_ENTRIES_AT_ONCE = 100
+_RETRIED = frozenset({PromotionStatus.FAILED, PromotionStatus.ROLLED_BACK})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +41,14 @@ class Vote:
 
     approval: Approval
     promotion: Promotion
+
+
+@dataclass(frozen=True, slots=True)
+class Eligibility:
+    """What the gates say of a promotion that is open, or that might be asked for."""
+
+    promotion: Promotion
+    evaluation: Evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +78,15 @@ class Promotions:
             release = await unit.get(Release, release_id)
             track = await unit.find(ReleaseTrack, release_track_id(release_id)) or first_track(release)
             rung = await self._next(actor, release, to_environment)
+            environment = self.environments.declared(actor, rung.name)
             for hop in reversed(track.into(rung.name)[-1:]):
                 known = await self.open(actor, release, hop)
                 if known.is_open or (
                     known.status is PromotionStatus.DEPLOYED and known.superseded_by is None
                 ):
                     return known
-            await self._check_order(actor, release, rung)
-            environment = self.environments.declared(actor, rung.name)
+            hop = next_hop(track, environment, actor, unit.now)
+            await self.check(actor, release, hop, environment)
             track = unit.apply(promote(release, track, environment, actor, unit.now))
             asked.append((release, track.hops[-1]))
             return lifecycle.request(release, track.hops[-1], environment).entity
@@ -90,6 +112,90 @@ class Promotions:
             return await self.lanes.reconsider(unit, environment, promotion, release)
 
         return await self.units.run(actor, Promotion.__record__.root_of(hop.promotion), turn)
+
+    async def retry(
+        self, actor: Actor, release_id: str, environment: str | None, reason: str, once: Once | None
+    ) -> Promotion:
+        """A release whose last promotion into an environment failed or was rolled back goes there once more,
+        with votes cast anew. Raises NothingToRetry, EnvironmentRequired."""
+        asked: list[tuple[Release, Hop]] = []
+
+        async def turn(unit: Unit) -> Promotion:
+            asked.clear()
+            await unit.load(
+                Release.__record__.document(release_id),
+                ReleaseTrack.__record__.document(release_track_id(release_id)),
+            )
+            release = await unit.get(Release, release_id)
+            track = await unit.find(ReleaseTrack, release_track_id(release_id)) or first_track(release)
+            ended = [await self.seen(actor, release, hop) for hop in track.latest()]
+            name = self.environments.resolve(environment).name if environment else None
+            failed = [
+                promotion
+                for promotion in ended
+                if promotion.status in _RETRIED and name in (None, promotion.environment_name)
+            ]
+            if not failed:
+                raise NothingToRetry(
+                    "Nothing of this release has failed there; look at its promotions.",
+                    statuses={row.environment_name: str(row.status) for row in ended},
+                )
+            where = self.environments.declared(actor, one_of(failed).environment_name)
+            track = unit.apply(retry(release, track, where, reason, actor, unit.now))
+            asked.append((release, track.hops[-1]))
+            return lifecycle.request(release, track.hops[-1], where).entity
+
+        promotion = await self.units.run(actor, Release.__record__.root_of(release_id), turn, once)
+        for release, hop in asked:
+            await self.open(actor, release, hop)
+        return promotion
+
+    async def check(self, actor: Actor, release: Release, hop: Hop, environment: Environment) -> None:
+        """Whether the hop may be asked for at all: what waiting could never mend is refused, and so is
+        skipping an environment. Raises EnvironmentSkipped, ReleaseNotReady, StrategyUnavailable."""
+        wanted = lifecycle.request(release, hop, environment).entity
+        evaluation = await self.lanes.preview(actor, wanted, release)
+        for verdict in evaluation.verdicts:
+            if verdict.outcome is Outcome.PASSED:
+                continue
+            if verdict.gate == "release_ready":
+                raise ReleaseNotReady(verdict.reason)
+            if verdict.gate == "strategy":
+                raise StrategyUnavailable(verdict.reason)
+            if verdict.gate == "environment_order":
+                before = environment.previous
+                raise EnvironmentSkipped(
+                    f"The release has to be deployed in {before} before {environment.name};"
+                    f" promote it into {before} first.",
+                    requiredEnvironment=before,
+                )
+
+    async def eligibility(self, actor: Actor, release_id: str, environment: str | None) -> Eligibility:
+        """Whether a release may enter an environment now (default: the one after the furthest it reached),
+        and every reason why not: by the function that decides it. Raises LastEnvironment."""
+        release = await self.units.get(actor, Release, release_id)
+        track = await self.units.find(actor, ReleaseTrack, release_track_id(release_id)) or first_track(
+            release
+        )
+        where = self.environments.declared(actor, (await self._next(actor, release, environment)).name)
+        known = [await self.seen(actor, release, hop) for hop in track.into(where.name)[-1:]]
+        if not known or not known[-1].is_open:
+            hop = next_hop(track, where, actor, self.units.clock.now())
+            known = [lifecycle.request(release, hop, where).entity]
+        return Eligibility(known[-1], await self.lanes.preview(actor, known[-1], release))
+
+    async def override_freeze(
+        self, actor: Actor, promotion_id: str, reason: str, once: Once | None
+    ) -> Promotion:
+        """In an emergency a person lets a promotion in although starts are frozen. Raises NotFrozen,
+        OverrideNeedsPerson."""
+
+        async def turn(unit: Unit) -> Promotion:
+            promotion, environment = await self._load(unit, promotion_id)
+            let_in = unit.apply(lifecycle.override_freeze(promotion, actor, reason, unit.now))
+            return await self.lanes.reconsider(unit, environment, let_in)
+
+        return await self.units.run(actor, Promotion.__record__.root_of(promotion_id), turn, once)
 
     async def open_planned(self, actor: Actor, release_id: str, promotion_id: str) -> None:
         """Open the promotion that a stored hop names."""
@@ -160,9 +266,46 @@ class Promotions:
             actor, id_in(payload, "releaseId", "rel"), id_in(payload, "promotionId", "prom")
         )
 
+    async def on_due(self, actor: Actor, payload: Mapping[str, object], once: Once | None = None) -> None:
+        """For PromotionDue: what it waited for is over by the calendar, and it is asked again."""
+        promotion_id = id_in(payload, "promotionId", "prom")
+
+        async def turn(unit: Unit) -> None:
+            promotion, environment = await self._load(unit, promotion_id)
+            promotion = await self.lanes.reconsider(unit, environment, promotion)
+            if promotion.is_open and promotion.wakes_at is not None and unit.now < promotion.wakes_at:
+                # It came early, or the wait grew: without another message nobody would come again.
+                unit.emit(*lifecycle.wake(promotion))
+
+        await self.units.run(actor, Promotion.__record__.root_of(promotion_id), turn, once)
+
+    async def on_rules_changed(self, actor: Actor, payload: Mapping[str, object]) -> None:
+        """For EnvironmentRulesChanged: everyone who waits at the environment is asked again."""
+        where = self.environments.declared(actor, str(payload.get("environment")))
+        after = ""
+        while True:
+            entries = await self.units.run(actor, Environment.__record__.root_of(where.id), _entries(after))
+            for entry in entries:
+                if entry.promotion is not None:
+                    await self.reevaluate(actor, entry.promotion)
+            if len(entries) < _ENTRIES_AT_ONCE:
+                return
+            after = entries[-1].id
+
     async def on_deployed(self, actor: Actor, payload: Mapping[str, object]) -> None:
         """For DeploymentPromoted: what of this release waited for its arrival is asked again."""
         release = await self.units.get(actor, Release, id_in(payload, "releaseId", "rel"))
+        await self._ask_again(actor, release)
+
+    async def on_image_judged(self, actor: Actor, payload: Mapping[str, object]) -> None:
+        """For ContainerImageScanned: what the images of a build hold up, or should, is asked again."""
+        build = await self.units.get(actor, BuildResult, id_in(payload, "buildResultId", "build"))
+        component = component_id(actor.tenant, build.project, build.module)
+        release = await self.units.find(actor, Release, release_of_build(component, build.id))
+        if release is not None:
+            await self._ask_again(actor, release)
+
+    async def _ask_again(self, actor: Actor, release: Release) -> None:
         track = await self.units.get(actor, ReleaseTrack, release_track_id(release.id))
         for hop in track.latest():
             promotion = await self.open(actor, release, hop)
@@ -183,12 +326,20 @@ class Promotions:
             raise LastEnvironment(f"The release has reached {reached}, which is the last environment.")
         return following
 
-    async def _check_order(self, actor: Actor, release: Release, rung: Rung) -> None:
-        if release.status is not ReleaseStatus.READY:
-            raise ReleaseNotReady(f"The release is {release.status}; only a ready release is promoted.")
-        if rung.previous is not None and not await self.environments.arrived(actor, release, rung.previous):
-            raise EnvironmentSkipped(
-                f"The release has to be deployed in {rung.previous} before {rung.name};"
-                f" promote it into {rung.previous} first.",
-                requiredEnvironment=rung.previous,
-            )
+
+def one_of(promotions: Sequence[Promotion]) -> Promotion:
+    """The one that is meant. EnvironmentRequired where several could be."""
+    if len(promotions) > 1:
+        names = ", ".join(promotion.environment_name for promotion in promotions)
+        raise EnvironmentRequired(
+            "Several promotions of this release could be meant.",
+            Problem("environment", f"Name one of {names}.", "environment_required"),
+        )
+    return promotions[0]
+
+
+def _entries(after: str) -> Turn[list[Entry]]:
+    async def turn(unit: Unit) -> list[Entry]:
+        return await unit.children(Entry, after=after, limit=_ENTRIES_AT_ONCE)
+
+    return turn

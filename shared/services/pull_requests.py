@@ -1,30 +1,40 @@
-"""Pull requests: opened, checked, merged into protected branches, or abandoned."""
+"""Pull requests: opened, edited, merged into protected branches, abandoned and taken up again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from shared.domain.kernel.actor import Actor
+from shared.domain.kernel.actor import Actor, system_actor
 from shared.domain.kernel.canonical import sha256_hex
 from shared.domain.kernel.ids import child_id
+from shared.domain.source.eligibility import blockers_of, is_open
 from shared.domain.source.errors import NothingToMerge, StaleSource
-from shared.domain.source.lifecycle import (
-    PULL_REQUEST_TRAILER,
-    REQUEST_TRAILER,
-    abandon,
-    check_branch_pair,
-    open_pull_request,
-    record_check,
-    require_mergeable,
-    require_writable,
-)
+from shared.domain.source.lifecycle import PULL_REQUEST_TRAILER, REQUEST_TRAILER, require_writable
 from shared.domain.source.model import (
     Check,
+    Mergeability,
     PolicyEvaluation,
     PullRequest,
     PullRequestIndex,
     PullRequestStatus,
     Repository,
 )
+from shared.domain.source.policies import BranchRules, MergeStrategy, Requirements, requirements_for, rules_id
+from shared.domain.source.pull_requests import (
+    PULL_REQUEST,
+    abandon,
+    auto_complete,
+    bypass,
+    cancel_auto_complete,
+    check_branch_pair,
+    edit,
+    govern,
+    open_pull_request,
+    ready,
+    reopen,
+    require_mergeable,
+    waive,
+)
+from shared.domain.source.reviews import record_check
 from shared.ports.clock import Clock
 from shared.ports.source_host import FileDiff, SourceHost
 from shared.ports.store import Query
@@ -42,6 +52,25 @@ class PullRequestDraft:
     title: str
     description: str = ""
     reviewers: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    is_draft: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequestEdit:
+    """What to change; None leaves a part as it is."""
+
+    title: str | None = None
+    description: str | None = None
+    labels: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MergeOrder:
+    """How to merge. A `bypass` is why the policies are passed over, by somebody whose role may."""
+
+    strategy: MergeStrategy = MergeStrategy.MERGE
+    bypass: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +87,13 @@ class PullRequests:
         require_writable(repository)
         root = Repository.__record__.root_of(repository.id)
         await self.units.replay(actor, root, once)
-        place = place_of(repository)
-        source = await self.host.head(place, draft.source_branch)
-        target = await self.host.head(place, draft.target_branch)
-        if await self.host.is_ancestor(place, source, target):
-            raise NothingToMerge(
-                f"{draft.target_branch} has all that {draft.source_branch} has; commit something first.",
-                sourceBranch=draft.source_branch,
-                targetBranch=draft.target_branch,
-            )
+        source = await self._news(repository, draft.source_branch, draft.target_branch)
 
         async def turn(unit: Unit) -> PullRequest:
-            index = await unit.find(PullRequestIndex, index_id(repository.id))
+            rules, key = rules_id(repository.id), index_id(repository.id)
+            documents = (BranchRules.__record__.document(rules), PullRequestIndex.__record__.document(key))
+            await unit.load(*documents)
+            index = await unit.find(PullRequestIndex, key)
             index = index or PullRequestIndex(
                 id=index_id(repository.id), tenant=actor.tenant, repository=repository.id
             )
@@ -89,6 +113,12 @@ class PullRequests:
                 checks=(),
                 reviewers=draft.reviewers,
                 opened_by=actor.subject,
+                opened_for=actor.on_behalf_of,
+                labels=draft.labels,
+                is_draft=draft.is_draft,
+                requirements=requirements_for(
+                    repository, await unit.find(BranchRules, rules), draft.target_branch
+                ),
                 created_at=unit.now,
                 updated_at=unit.now,
             )
@@ -117,10 +147,60 @@ class PullRequests:
             base = await self.host.merge_base(place, target, request.source_sha)
         return await self.host.diff(place, base or request.source_sha, request.source_sha)
 
-    async def merge(
-        self, actor: Actor, pull_request_id: str, once: Once | None, *, revision: int | None = None
+    async def edit(
+        self,
+        actor: Actor,
+        pull_request_id: str,
+        changed: PullRequestEdit,
+        once: Once | None,
+        *,
+        revision: int | None,
     ) -> PullRequest:
-        """A real merge commit, when every required check has passed on what the source branch is now."""
+        async def turn(unit: Unit) -> PullRequest:
+            request = await unit.get(PullRequest, pull_request_id, revision=revision)
+            return unit.apply(
+                edit(
+                    request,
+                    title=changed.title,
+                    description=changed.description,
+                    labels=changed.labels,
+                    at=unit.now,
+                )
+            )
+
+        return await self.units.run(actor, PullRequest.__record__.root_of(pull_request_id), turn, once)
+
+    async def ready(
+        self, actor: Actor, pull_request_id: str, once: Once | None, *, revision: int | None
+    ) -> PullRequest:
+        async def turn(unit: Unit) -> PullRequest:
+            request = await unit.get(PullRequest, pull_request_id, revision=revision)
+            change = ready(request, unit.now)
+            return request if change is None else unit.apply(change)
+
+        return await self.units.run(actor, PullRequest.__record__.root_of(pull_request_id), turn, once)
+
+    async def waive(
+        self, actor: Actor, pull_request_id: str, reason: str, once: Once | None, *, revision: int | None
+    ) -> PullRequest:
+        """Let it pass its policies at the head it has now; the reason stays on record."""
+
+        async def turn(unit: Unit) -> PullRequest:
+            request = await unit.get(PullRequest, pull_request_id, revision=revision)
+            return unit.apply(waive(request, actor, reason, unit.now))
+
+        return await self.units.run(actor, PullRequest.__record__.root_of(pull_request_id), turn, once)
+
+    async def merge(
+        self,
+        actor: Actor,
+        pull_request_id: str,
+        once: Once | None,
+        *,
+        order: MergeOrder = MergeOrder(),
+        revision: int | None = None,
+    ) -> PullRequest:
+        """A real merge commit, when nothing stands against it on what the branches are now."""
         request = await self.units.get(actor, PullRequest, pull_request_id)
         repository = await self.units.get(actor, Repository, request.repository)
         root = Repository.__record__.root_of(repository.id)
@@ -133,15 +213,26 @@ class PullRequests:
         if asked is not None and request.merged_as == asked:
             # The first try merged on the host and died before it answered; the host's journal told us since.
             return await self.units.run(actor, root, answer, once)
-        require_revision(request, revision)
-        require_mergeable(request)
+        if asked is None or request.bypass is None or request.bypass.requested_as != asked:
+            require_revision(request, revision)
+        PULL_REQUEST.next(request.status, "merge")
         place = place_of(repository)
         if await self.host.head(place, request.source_branch) != request.source_sha:
-            await self.branches.record_move(actor, repository, request.source_branch, "")
+            # Who pushed that is not known here, but it was not this caller, to whom it is news.
+            finder = system_actor(actor.tenant, "source")
+            await self.branches.record_move(finder, repository, request.source_branch, "")
             raise StaleSource(
                 f"{request.source_branch} has new commits; wait for its checks and merge again.",
                 sourceBranch=request.source_branch,
             )
+        request = await self._as_of_now(actor, repository, request)
+        is_bypassed = order.bypass is not None and not _passes(request)
+        if is_bypassed and order.bypass is not None:
+            request = await self._bypass(actor, request, order.bypass, asked)
+            if asked is not None and request.merged_as == asked:
+                # A twin of this request was faster.
+                return await self.units.run(actor, root, answer, once)
+        require_mergeable(request, order.strategy, is_bypassed=is_bypassed)
         trailers = [(PULL_REQUEST_TRAILER, f"pr-{request.id}")]
         info = await self.host.merge(
             place,
@@ -156,6 +247,25 @@ class PullRequests:
         await self.host.settle(place, request.target_branch, info.sha)
         return merged
 
+    async def order_merge(
+        self, actor: Actor, pull_request_id: str, strategy: MergeStrategy, once: Once | None
+    ) -> PullRequest:
+        """Merge it in the caller's name as soon as nothing stands against it, now or later."""
+
+        async def turn(unit: Unit) -> PullRequest:
+            request = await unit.get(PullRequest, pull_request_id)
+            return unit.apply(auto_complete(request, actor, strategy, unit.now))
+
+        return await self.units.run(actor, PullRequest.__record__.root_of(pull_request_id), turn, once)
+
+    async def cancel_order(self, actor: Actor, pull_request_id: str, once: Once | None) -> PullRequest:
+        async def turn(unit: Unit) -> PullRequest:
+            request = await unit.get(PullRequest, pull_request_id)
+            change = cancel_auto_complete(request, unit.now)
+            return request if change is None else unit.apply(change)
+
+        return await self.units.run(actor, PullRequest.__record__.root_of(pull_request_id), turn, once)
+
     async def abandon(
         self, actor: Actor, pull_request_id: str, once: Once | None, *, revision: int | None = None
     ) -> PullRequest:
@@ -166,6 +276,31 @@ class PullRequests:
             return gone
 
         return await self.units.run(actor, PullRequest.__record__.root_of(pull_request_id), turn, once)
+
+    async def reopen(
+        self, actor: Actor, pull_request_id: str, once: Once | None, *, revision: int | None = None
+    ) -> PullRequest:
+        """Take an abandoned one up again, at what its source branch is now. Both branches must be there."""
+        request = await self.units.get(actor, PullRequest, pull_request_id)
+        repository = await self.units.get(actor, Repository, request.repository)
+        root = Repository.__record__.root_of(repository.id)
+        await self.units.replay(actor, root, once)
+        require_revision(request, revision)
+        PULL_REQUEST.next(request.status, "reopen")
+        require_writable(repository)
+        source = await self._news(repository, request.source_branch, request.target_branch)
+
+        async def turn(unit: Unit) -> PullRequest:
+            current = await unit.get(PullRequest, pull_request_id, revision=revision)
+            index = await unit.get(PullRequestIndex, index_id(repository.id))
+            requirements = requirements_for(
+                repository, await unit.find(BranchRules, rules_id(repository.id)), current.target_branch
+            )
+            change, index = reopen(current, index, sha=source, requirements=requirements, at=unit.now)
+            unit.put(index)
+            return unit.apply(change)
+
+        return await self.units.run(actor, root, turn, once)
 
     async def record_check(
         self, actor: Actor, pull_request_id: str, sha: str, check: Check, once: Once | None
@@ -179,3 +314,62 @@ class PullRequests:
                 unit.apply(change)
 
         await self.units.run(actor, PullRequest.__record__.root_of(pull_request_id), turn, once)
+
+    async def _news(self, repository: Repository, source_branch: str, target_branch: str) -> str:
+        """The source's head, which must have something that the target has not. NothingToMerge otherwise."""
+        place = place_of(repository)
+        source = await self.host.head(place, source_branch)
+        target = await self.host.head(place, target_branch)
+        if await self.host.is_ancestor(place, source, target):
+            raise NothingToMerge(
+                f"{target_branch} has all that {source_branch} has; commit something first.",
+                sourceBranch=source_branch,
+                targetBranch=target_branch,
+            )
+        return source
+
+    async def _as_of_now(self, actor: Actor, repository: Repository, request: PullRequest) -> PullRequest:
+        """With the policies and the target as they are at this moment; nothing of it is recorded."""
+        rules = await self.units.find(actor, BranchRules, rules_id(repository.id))
+        requirements = requirements_for(repository, rules, request.target_branch)
+        change = govern(request, requirements, self.clock.now())
+        request = request if change is None else change.entity
+        place = place_of(repository)
+        target = await self.host.head(place, request.target_branch)
+        if target == request.target_sha:
+            return request
+        behind = None
+        if requirements.require_up_to_date:
+            behind = not await self.host.is_ancestor(place, target, request.source_sha)
+        # What is known of conflicts is about another target; the merge itself will tell.
+        return replace(request, mergeability=Mergeability.UNKNOWN, conflicts=(), is_behind=behind)
+
+    async def _bypass(
+        self, actor: Actor, request: PullRequest, reason: str, asked: str | None
+    ) -> PullRequest:
+        """On record, with the policies it was asked under, before anything is merged."""
+        requirements: Requirements = request.requirements
+
+        async def turn(unit: Unit) -> PullRequest:
+            current = await unit.get(PullRequest, request.id)
+            if not is_open(current):
+                return current
+            governed = govern(current, requirements, unit.now)
+            current = current if governed is None else governed.entity
+            known = current.bypass
+            if known is not None and asked is not None and known.requested_as == asked:
+                return current
+            return unit.apply(bypass(current, actor, reason, unit.now, asked))
+
+        done = await self.units.run(actor, PullRequest.__record__.root_of(request.id), turn)
+        return replace(
+            done,
+            mergeability=request.mergeability,
+            conflicts=request.conflicts,
+            is_behind=request.is_behind,
+        )
+
+
+def _passes(request: PullRequest) -> bool:
+    """Whether the policies alone would let it pass."""
+    return len(blockers_of(request)) == len(blockers_of(request, is_bypassed=True))

@@ -7,14 +7,16 @@ from shared.domain.approvals.lifecycle import check_named_approver
 from shared.domain.approvals.model import Approval, Decision
 from shared.domain.components.lifecycle import extend, first_line, mention
 from shared.domain.components.model import Component, ReleaseLine, component_id, release_line_id
+from shared.domain.environments.policy import EnvironmentPolicy, policy_id
+from shared.domain.images.lifecycle import require_no_objection
+from shared.domain.images.model import BuildImages, build_images_id
 from shared.domain.kernel.actor import Actor
-from shared.domain.kernel.errors import Problem
 from shared.domain.pipelines.model import BuildResult
-from shared.domain.promotions.errors import EnvironmentRequired, NoOpenPromotion
+from shared.domain.promotions.errors import NoOpenPromotion
 from shared.domain.promotions.lifecycle import request
 from shared.domain.promotions.model import VOTING, Promotion, PromotionStatus
 from shared.domain.releases.errors import AlreadyDeployed, AlreadyPlanned
-from shared.domain.releases.lifecycle import ReleaseDraft, check_plan, cut, first_track, plan
+from shared.domain.releases.lifecycle import ReleaseDraft, check_plan, check_strategy, cut, first_track, plan
 from shared.domain.releases.model import Release, ReleaseTrack, release_id, release_track_id
 from shared.domain.source.model import Repository
 from shared.ports.source_host import SourceHost, UnknownCommit
@@ -22,7 +24,7 @@ from shared.ports.store import Query
 from shared.services.branches import place_of
 from shared.services.environments import Environments
 from shared.services.once import Once
-from shared.services.promotions import Promotions, Vote
+from shared.services.promotions import Promotions, Vote, one_of
 from shared.services.unit import Page, Unit, Units
 
 _COMMITS_READ = 500
@@ -63,6 +65,10 @@ class Releases:
         rung = self.environments.resolve(draft.target_environment, field="targetEnvironment")
         build = await self.units.get(actor, BuildResult, draft.build_result)
         check_plan(draft, build)
+        environment = self.environments.declared(actor, rung.name)
+        policy = await self.units.find(actor, EnvironmentPolicy, policy_id(environment.id))
+        if policy is not None:
+            check_strategy(draft.strategy, policy.allowed_strategies, rung.name)
         component = component_id(actor.tenant, draft.project, draft.module)
         made = release_id(component, build.id)
 
@@ -73,11 +79,12 @@ class Releases:
                 Release.__record__.document(made),
                 ReleaseTrack.__record__.document(release_track_id(made)),
             )
+            require_no_objection(await self.units.find(actor, BuildImages, build_images_id(build.id)))
             release = await self._release(unit, build)
             track = await unit.find(ReleaseTrack, release_track_id(release.id)) or first_track(release)
             await self._check_free(actor, release, track, rung.name)
-            environment = self.environments.declared(actor, rung.name)
-            track = unit.apply(plan(release, track, environment, draft.strategy, actor, unit.now))
+            change = plan(release, track, environment, draft.strategy, actor, unit.now, draft.rollout)
+            track = unit.apply(change)
             promotion = request(release, track.hops[-1], environment).entity
             return Plan(release, promotion, environment.required_approvals)
 
@@ -205,13 +212,7 @@ class Releases:
                 "Nothing of this release is under way there that could be decided on; plan it or promote it.",
                 statuses={row.environment_name: str(row.status) for row in promotions},
             )
-        if len(chosen) > 1:
-            names = ", ".join(promotion.environment_name for promotion in chosen)
-            raise EnvironmentRequired(
-                "Several promotions of this release are open.",
-                Problem("environment", f"Name one of {names}.", "environment_required"),
-            )
-        return chosen[0].id
+        return one_of(chosen).id
 
     async def list(self, actor: Actor, query: Query) -> Page[Release]:
         return await self.units.list(actor, Release, query)

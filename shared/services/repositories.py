@@ -1,13 +1,24 @@
 """Repositories: provisioned on a source host, found by a name that is unique in the tenant."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from shared.domain.kernel.actor import Actor
+from shared.domain.kernel.errors import (
+    Conflict,
+    DeliveryError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Permanent,
+    RuleBroken,
+)
 from shared.domain.kernel.ids import child_id
 from shared.domain.source.errors import RepositoryExists
 from shared.domain.source.lifecycle import (
     check_branch_name,
     complete_repository,
+    fail_repository,
     name_project,
     new_branch,
     request_repository,
@@ -45,6 +56,8 @@ class Repositories:
     units: Units
     host: SourceHost
     base_url: str
+    providers: Collection[Provider] = (Provider.EMBEDDED,)
+    """Where this installation can make repositories."""
 
     async def provision(self, actor: Actor, draft: RepositoryDraft, once: Once | None) -> Repository:
         """Record the wish, make the repository on its host, record that it is there.
@@ -59,8 +72,12 @@ class Repositories:
 
         async def request(unit: Unit) -> None:
             existing = await unit.find(Repository, key)
-            if existing is None:
-                unit.apply(request_repository(self._wanted(draft, key, once, unit)))
+            if existing is None or existing.status is RepositoryStatus.FAILED:
+                wanted = self._wanted(draft, key, once, unit)
+                if existing is not None:
+                    wanted = replace(wanted, status=existing.status, revision=existing.revision)
+                change = request_repository(wanted, self.providers)
+                unit.apply(replace(change, entity=self._placed(change.entity)))
             elif once is None or existing.requested_as != once.seed:
                 raise RepositoryExists(
                     f"The project {existing.project} has a repository {existing.name}; choose another name,"
@@ -89,12 +106,22 @@ class Repositories:
     async def complete(self, actor: Actor, repository_id: str, once: Once | None = None) -> Repository:
         """Make the repository on its host, again if need be, and record that it is provisioned."""
         wanted = await self.units.get(actor, Repository, repository_id)
+        if wanted.status is RepositoryStatus.FAILED:
+            return wanted
         place = place_of(wanted)
         author = Signature("Slipway", f"slipway@{wanted.tenant}.slipway", wanted.created_at)
         readme = f"# {wanted.name}\n"
-        first = await self.host.create(
-            place, default_branch=wanted.default_branch, author=author, readme=readme
-        )
+        try:
+            first = await self.host.create(
+                place,
+                default_branch=wanted.default_branch,
+                author=author,
+                readme=readme,
+                visibility=wanted.visibility,
+            )
+        except (NotFound, RuleBroken, Conflict, Forbidden, Invalid, Permanent) as error:
+            await self._fail(actor, repository_id, error)
+            raise
         info = await self.host.info(place, first)
 
         async def turn(unit: Unit) -> Repository:
@@ -110,6 +137,16 @@ class Repositories:
             return done
 
         return await self.units.run(actor, Repository.__record__.root_of(repository_id), turn, once)
+
+    async def _fail(self, actor: Actor, repository_id: str, error: DeliveryError) -> None:
+        """Record why the host does not make it, so that it can be asked for anew once that is mended."""
+
+        async def turn(unit: Unit) -> None:
+            repository = await unit.get(Repository, repository_id)
+            if repository.status is RepositoryStatus.PROVISIONING:
+                unit.apply(fail_repository(repository, error.message, unit.now))
+
+        await self.units.run(actor, Repository.__record__.root_of(repository_id), turn)
 
     async def get(self, actor: Actor, repository_id: str) -> Repository:
         return self._addressed(await self.units.get(actor, Repository, repository_id))
@@ -139,11 +176,12 @@ class Repositories:
 
     def _addressed(self, repository: Repository) -> Repository:
         """With the URL it can be cloned from now: an embedded host moves with its installation's address."""
-        if repository.provider is not Provider.EMBEDDED:
-            return repository
-        place = place_of(repository)
-        url = f"{self.base_url}/git/{place.tenant}/{place.project}/{place.name}.git"
-        return replace(repository, remote_url=url)
+        return repository if repository.provider is not Provider.EMBEDDED else self._placed(repository)
+
+    def _placed(self, repository: Repository) -> Repository:
+        """Before anything is recorded: ProviderUnavailable and Invalid where the host can never make it."""
+        url = self.host.clone_url(place_of(repository))
+        return replace(repository, remote_url=f"{self.base_url}{url}" if url.startswith("/") else url)
 
     def _wanted(
         self, draft: RepositoryDraft, repository_id: str, once: Once | None, unit: Unit
@@ -159,7 +197,7 @@ class Repositories:
             default_branch=draft.default_branch,
             visibility=draft.visibility,
             status=RepositoryStatus.REQUESTED,
-            remote_url=f"{self.base_url}/git/{tenant}/{draft.project}/{draft.name}.git",
+            remote_url="",
             created_by=unit.actor.subject,
             created_at=unit.now,
             updated_at=unit.now,

@@ -12,7 +12,7 @@ from shared.domain.pipelines.errors import InvalidDefinition
 from shared.domain.pipelines.lifecycle import begin
 from shared.domain.pipelines.model import Phase, PipelineDefinition, PipelineRun
 from shared.domain.pipelines.tree import materialise
-from shared.domain.source.model import Repository
+from shared.domain.source.model import Provider, Repository
 from shared.ports.blobs import Blobs
 from shared.ports.definitions import Definitions
 from shared.ports.runner import Runner, Workspace
@@ -69,6 +69,11 @@ class RunExecutor:
         self, place: Place, run: PipelineRun, pipeline: PipelineDefinition
     ) -> tuple[Definition, str]:
         """The definition of this very commit, and a line for the log on where it came from."""
+        if pipeline.provider is not Provider.EMBEDDED:
+            return default_definition(pipeline), (
+                f"{pipeline.definition_path} is for the runners of {pipeline.provider};"
+                f" this is Slipway's own for a {pipeline.module_type}."
+            )
         text = await self.host.read_file(place, run.commit_sha, pipeline.definition_path)
         if text is None:
             return default_definition(pipeline), (

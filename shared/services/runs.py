@@ -9,6 +9,7 @@ from shared.domain.kernel.change import Change
 from shared.domain.kernel.events import id_in
 from shared.domain.pipelines.errors import PipelineSuperseded
 from shared.domain.pipelines.events import ordered_run, run_ordered
+from shared.domain.pipelines.generators.inputs import path_on
 from shared.domain.pipelines.lifecycle import (
     INVALID_DEFINITION,
     cancel,
@@ -19,6 +20,7 @@ from shared.domain.pipelines.lifecycle import (
     linted,
     next_build,
     take_slot,
+    version_of,
 )
 from shared.domain.pipelines.logs import LogPage
 from shared.domain.pipelines.model import (
@@ -38,13 +40,13 @@ from shared.domain.pipelines.model import (
 )
 from shared.domain.pipelines.templates import template
 from shared.domain.source.lifecycle import require_ready
-from shared.domain.source.model import Repository
+from shared.domain.source.model import Provider, Repository
 from shared.ports.definitions import Definitions
 from shared.ports.source_host import SourceHost
 from shared.ports.store import Query
 from shared.services.branches import place_of
 from shared.services.once import Once
-from shared.services.pipelines import PipelineDraft, described
+from shared.services.pipelines import Generated, PipelineDraft, described
 from shared.services.run_executor import RunExecutor
 from shared.services.run_logs import RunLogs
 from shared.services.unit import Page, Unit, Units
@@ -113,15 +115,17 @@ class Runs:
         branch: str,
         sha: str,
         once: Once | None,
+        attempt: int = 0,
     ) -> PipelineRun:
-        """The run that checks a pull request at one commit: the same one however often it is asked for.
+        """The run that checks a pull request at one commit, for the so many-th time: the same one however
+        often it is asked for.
 
         A repository without a definition for its module gets a default one, which is not committed.
         """
 
         async def turn(unit: Unit) -> PipelineRun:
             definition = await self._definition_for(unit, repository)
-            seed = f"{pull_request_id}:{sha}"
+            seed = f"{pull_request_id}:{sha}" + (f":{attempt}" if attempt else "")
             order = _Order(branch, sha, "pull_request", seed, pull_request_id)
             return await self._order(unit, definition, order)
 
@@ -218,8 +222,10 @@ class Runs:
             return found
         draft = PipelineDraft(repository.id, module, ModuleType.MICROSERVICE)
         text = self.definitions.render(template(module, draft.module_type, None))
+        default = Generated(Provider.EMBEDDED, path_on(Provider.EMBEDDED, module), text)
         branch = repository.default_branch
-        made = described(unit, repository, draft, text, branch=branch, commit_sha=None)
+        made = described(unit, repository, draft, default, branch=branch, commit_sha=None)
+        unit.put(version_of(made, text, unit.actor.subject))
         return unit.apply(generated(made))
 
     async def _order(self, unit: Unit, pipeline: PipelineDefinition, order: _Order) -> PipelineRun:

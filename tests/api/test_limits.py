@@ -18,6 +18,7 @@ from shared.settings import BadSettings, Settings
 from tests.api.kit_notes import CATALOGUE, Kit, told
 from tests.support.api import Answer, Api, an_api
 from tests.support.app import SteppingClock
+from tests.support.feed import changes_of
 from tests.support.tokens import Tokens
 
 WRITES = [endpoint for endpoint in endpoint_table(CATALOGUE) if endpoint.name.endswith("_write_note")]
@@ -108,14 +109,14 @@ async def test_after_a_burst_it_is_429_with_when_to_come_back(api: Api) -> None:
 
 async def test_what_is_refused_is_refused_before_anything_else_happens(api: Api) -> None:
     await use_up(api)
-    before = (await api.app.feed.changes(0, 10_000))[-1].sequence
+    before = (await changes_of(api.app))[-1].sequence
     for method, path, body in (
         ("POST", "/repositories", {"projectId": "p", "name": "n"}),
         ("POST", "/repositories", b"{"),
         ("GET", "/repositories/nothing", None),
     ):
         assert (await api.send(method, path, body, token="acme/user+ann/nobody")).status == 429
-    assert (await api.app.feed.changes(before, 10)) == []
+    assert await changes_of(api.app, before) == []
 
 
 async def test_a_tier_comes_with_the_token_or_with_the_tenant(tmp_path: Path) -> None:

@@ -14,13 +14,18 @@ from functions.http.endpoint import Endpoint
 from functions.http.surface import endpoint_table
 from functions.routes import declared
 from shared.domain.kernel.ids import parse_id
-from tests.support.api import Answer, World, a_world, an_api
+from tests.support.api import STACK, Answer, World, a_world, an_api
+from tests.support.feed import changes_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SECURED = [endpoint for endpoint in endpoint_table(declared()) if not endpoint.is_public]
 WITH_BODY = [endpoint for endpoint in SECURED if endpoint.body is not None]
-WITH_IDS = [endpoint for endpoint in SECURED if endpoint.params]
+OBJECTS = {"rollout"}
+"""Fields that hold an object of which nothing is required."""
+IN_EVERY_TENANT = {"environmentName", "sha", "policyId", "feed", "npmScope", "package", "version", "file"}
+"""What is named alike in every tenant, so that no tenant's is foreign."""
+WITH_IDS = [endpoint for endpoint in SECURED if {param.name for param in endpoint.params} - IN_EVERY_TENANT]
 POSTS = [endpoint for endpoint in SECURED if endpoint.method == "POST"]
 UNKNOWN = "0" * 12 + "5" + "0" * 3 + "8" + "0" * 15
 
@@ -39,12 +44,44 @@ BODIES: dict[str, dict[str, Any]] = {
         "targetBranch": "main",
         "title": "t",
     },
+    "devops_edit_pull_request": {"title": "t"},
+    "devops_label_pull_request": {"labels": ["bug"]},
+    "devops_bypass_policies": {"reason": "why"},
+    "devops_auto_complete_pull_request": {"strategy": "merge"},
+    "devops_waive_policies": {"reason": "why"},
+    "devops_review_pull_request": {"decision": "Approved"},
+    "devops_ask_reviewers": {"reviewers": ["user:bob"]},
+    "devops_report_check": {"name": "lint", "status": "Succeeded", "sha": "a" * 40},
+    "devops_rerun_checks": {"name": "build"},
+    "devops_put_branch_policy": {"pattern": "release/*"},
     "devops_generate_pipeline": {
         "repositoryId": "{repositoryId}",
         "moduleId": "module-x",
         "moduleType": "Worker",
     },
     "devops_run_pipeline": {"reason": "ci"},
+    "devops_report_build": {
+        "pipelineRunId": "{pipelineRunId}",
+        "moduleId": "module-x",
+        "status": "Succeeded",
+    },
+    "devops_request_container_image": {
+        "buildResultId": "{buildResultId}",
+        "repository": "shop/orders",
+        "tag": "2",
+        "artifactRef": "art-image",
+    },
+    "devops_report_image_scan": {"report": {"matches": []}},
+    "devops_release_quarantined_image": {"reason": "never run"},
+    "devops_publish_package": {
+        "buildResultId": "{buildResultId}",
+        "packageType": "Generic",
+        "packageId": "orders",
+        "version": "1.0.0",
+        "feed": "main",
+        "artifactRef": "art-package",
+    },
+    "devops_unlist_package": {"reason": "Loses orders"},
     "devops_plan_release": {
         "projectId": "proj-x",
         "moduleId": "module-x",
@@ -53,9 +90,25 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "devops_approve_release": {"decision": "Approved"},
     "devops_cancel_release": {"reason": "no"},
+    "devops_reject_release": {"reason": "no"},
+    "devops_retry_release": {"reason": "again"},
+    "devops_roll_back_release": {"reason": "back"},
+    "devops_advance_rollout": {"reason": "on"},
+    "devops_abort_promotion": {"reason": "stop"},
+    "devops_override_freeze": {"reason": "emergency"},
+    "devops_set_environment_policy": {"soakSeconds": 0},
+    "devops_add_freeze_window": {
+        "name": "Far away",
+        "startsAt": "2191-01-01T00:00:00Z",
+        "endsAt": "2191-01-02T00:00:00Z",
+    },
+    "devops_release_environment_hold": {"reason": "mended"},
     "devops_promote_release": {"releaseId": "{releaseId}"},
     "devops_render_manifest": {"releaseId": "{releaseId}", "environment": "dev"},
     "devops_reconcile_environment": {"environment": "dev"},
+    "devops_provision_infrastructure": {**STACK, "stack": "other", "environment": "dev"},
+    "devops_approve_infrastructure_plan": {"decision": "Approved"},
+    "devops_cancel_infrastructure_plan": {"reason": "no"},
 }
 NAMES_THINGS = sorted(
     name for name, body in BODIES.items() if any(str(value).startswith("{") for value in body.values())
@@ -64,6 +117,7 @@ NAMES_THINGS = sorted(
 
 # Lists that have to be told whose.
 ASKED_WITH_IDS = {
+    "devops_show_dora_metrics": "?projectId=proj-x&to=2026-06-12T00:00:00Z",
     "devops_list_pull_requests": "?repositoryId={repositoryId}",
     "devops_list_pipelines": "?repositoryId={repositoryId}",
     "devops_list_pipeline_runs": "?pipelineId={pipelineId}",
@@ -93,7 +147,8 @@ def unknown_ids(world: World) -> dict[str, str]:
         name: f"{prefix}-{UNKNOWN}" if parse_id(tail, "") else "art-none"
         for name, value in world.ids.items()
         for prefix, _, tail in [value.rpartition("-")]
-    }
+        if name not in IN_EVERY_TENANT
+    } | {name: world.ids[name] for name in IN_EVERY_TENANT}
 
 
 def query_of(endpoint: Endpoint, ids: dict[str, str]) -> str:
@@ -131,7 +186,7 @@ def requires_something(endpoint: Endpoint) -> bool:
 
 
 async def sequence(world: World) -> int:
-    documents = await world.api.app.feed.changes(0, 1_000_000)
+    documents = await changes_of(world.api.app)
     return documents[-1].sequence
 
 
@@ -161,7 +216,7 @@ async def test_without_its_scope_it_is_403_and_names_it(world: World, endpoint: 
 @pytest.mark.parametrize("endpoint", SECURED, ids=named)
 async def test_an_unknown_version_is_406_and_lists_the_supported(world: World, endpoint: Endpoint) -> None:
     answer = await call(world, endpoint, world.ids, accept="application/json; version=99")
-    if endpoint.view is None:
+    if endpoint.view is None and endpoint.status != 204:
         assert answer.status != 406, "raw answers are what they are"
     else:
         assert (answer.status, answer.body["supported"]) == (406, ["1"])
@@ -209,7 +264,11 @@ async def test_a_list_of_another_tenant_shows_nothing_of_ours(world: World, endp
     theirs = await call(world, endpoint, world.ids, token="rival/user+eve/admin")
     assert ours.status == 200
     told = json.dumps(problem(theirs))
-    assert not [value for name, value in world.ids.items() if name != "artifactId" and value in told]
+    assert not [
+        value
+        for name, value in world.ids.items()
+        if name not in {"artifactId", *IN_EVERY_TENANT} and value in told
+    ]
     assert "module-x" not in told
 
 
@@ -272,7 +331,8 @@ async def test_a_value_of_the_wrong_type_is_named_and_nothing_is_written(
     assert endpoint.body is not None
     before = await sequence(world)
     for name in [field.alias for field in endpoint.body.model_fields.values() if field.alias != "tenantId"]:
-        answer = await call(world, endpoint, world.ids, body={**body_of(endpoint, world.ids), name: {"a": 1}})
+        wrong = 7 if name in OBJECTS else {"a": 1}
+        answer = await call(world, endpoint, world.ids, body={**body_of(endpoint, world.ids), name: wrong})
         assert answer.status == 400, (name, answer.body)
         assert any(str(row["field"]).startswith(str(name)) for row in answer.body["errors"])
     assert await sequence(world) == before

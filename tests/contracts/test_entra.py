@@ -63,6 +63,9 @@ async def test_a_person_acts_with_what_they_consented_to(verifier: EntraTokens, 
         "devops.releases.plan",
         "*.read",
         "devops.releases.approve",
+        "devops.images.release",
+        "devops.iac.approve",
+        "devops.pullrequests.review",
     }
 
 

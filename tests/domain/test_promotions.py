@@ -110,7 +110,7 @@ def test_cancelling_is_refused_once_it_deploys_or_has_ended(state: PromotionStat
         assert change.entity.status is S.CANCELLED
         assert change.entity.cause == "Cancelled by user:ann: not now"
     else:
-        with pytest.raises(NotCancellable, match="wait for its outcome" if state is S.DEPLOYING else "ended"):
+        with pytest.raises(NotCancellable, match="aborted instead" if state is S.DEPLOYING else "ended"):
             lifecycle.cancel(promotion, ANN, "not now", START)
 
 

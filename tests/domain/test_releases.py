@@ -13,10 +13,10 @@ from shared.domain.kernel.errors import IllegalTransition
 from shared.domain.pipelines.model import BuildStatus
 from shared.domain.releases.errors import BuildMismatch, BuildNotReleasable, StrategyUnavailable
 from shared.domain.releases.lifecycle import (
-    AVAILABLE_STRATEGIES,
     MACHINE,
     ReleaseDraft,
     check_plan,
+    check_strategy,
     first_track,
     plan,
     promote,
@@ -124,12 +124,14 @@ def test_a_plan_names_the_builds_own_project_and_module(project: str, module: st
 
 
 @pytest.mark.parametrize("strategy", Strategy)
-def test_a_strategy_that_no_target_can_carry_out_is_refused_by_name(strategy: Strategy) -> None:
-    if strategy in AVAILABLE_STRATEGIES:
-        check_plan(a_draft(strategy), a_build())
+def test_a_strategy_that_the_environment_does_not_allow_is_refused_by_name(strategy: Strategy) -> None:
+    allowed = (Strategy.ROLLING_UPDATE, Strategy.RECREATE)
+    check_plan(a_draft(strategy), a_build())
+    if strategy in allowed:
+        check_strategy(strategy, allowed, "staging")
     else:
         with pytest.raises(StrategyUnavailable, match="RollingUpdate or Recreate"):
-            check_plan(a_draft(strategy), a_build())
+            check_strategy(strategy, allowed, "staging")
 
 
 def test_every_hop_has_its_own_promotion_and_the_newest_of_an_environment_counts() -> None:

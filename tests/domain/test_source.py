@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from shared.domain.kernel.actor import Actor, ActorKind
 from shared.domain.kernel.errors import IllegalTransition, Invalid
 from shared.domain.kernel.ids import child_id, root_id
 from shared.domain.source.errors import (
@@ -17,22 +18,12 @@ from shared.domain.source.errors import (
     SameBranch,
 )
 from shared.domain.source.lifecycle import (
-    BUILD,
-    POLICY_GATE,
-    abandon,
     check_branch_name,
-    check_branch_pair,
-    close_row,
     complete_repository,
-    merge,
     new_branch,
-    open_pull_request,
-    record_check,
     request_repository,
-    require_mergeable,
     require_ready,
     require_unprotected,
-    update_source,
 )
 from shared.domain.source.model import (
     Check,
@@ -46,10 +37,22 @@ from shared.domain.source.model import (
     RepositoryStatus,
     Visibility,
 )
+from shared.domain.source.policies import BUILD, POLICY_GATE, requirements_for
+from shared.domain.source.pull_requests import (
+    abandon,
+    check_branch_pair,
+    close_row,
+    merge,
+    open_pull_request,
+    require_mergeable,
+    update_source,
+)
+from shared.domain.source.reviews import record_check
 
 NOW = datetime(2026, 6, 11, 9, tzinfo=UTC)
 REPOSITORY = root_id("repository", "acme", "proj-x/api")
 SHA, NEWER = "a" * 40, "b" * 40
+ANN = Actor("user:ann", ActorKind.HUMAN, "acme")
 
 
 def a_repository(**changes: object) -> Repository:
@@ -134,8 +137,9 @@ class TestBranch:
         main = new_branch(a_repository(), None, "main", SHA, by="user:ann", at=NOW).entity
         other = new_branch(a_repository(), None, "feature/x", SHA, by="user:ann", at=NOW).entity
         with pytest.raises(ProtectedBranch, match="open a pull request"):
-            require_unprotected(main)
-        require_unprotected(other)
+            require_unprotected("main", requirements_for(a_repository(), None, "main"))
+        require_unprotected("feature/x", requirements_for(a_repository(), None, "feature/x"))
+        assert (main.is_protected, other.is_protected) == (True, False)
 
     @pytest.mark.parametrize(
         "name", ["main", "feature/x", "a", "v1.2", "ünïcode", "a/b/c-d_e.f", "@x", "x" * 244]
@@ -216,7 +220,7 @@ class TestPullRequest:
         assert change.entity.status is PullRequestStatus.BLOCKED
         with pytest.raises(ChecksNotPassed, match="build is failed"):
             require_mergeable(change.entity)
-        moved = update_source(change.entity, NEWER, NOW).entity
+        moved = update_source(change.entity, NEWER, ANN, NOW).entity
         assert moved.status is PullRequestStatus.OPEN
         assert moved.policy_evaluation is PolicyEvaluation.PENDING
 

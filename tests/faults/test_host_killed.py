@@ -35,6 +35,7 @@ EVENTS = {
     "CommitCreated": (6, "commitId"),
     "PullRequestOpened": (1, "pullRequestId"),
     "PullRequestMerged": (1, "pullRequestId"),
+    "PullRequestPolicyEvaluated": (1, "pullRequestId"),
     "PipelineGenerated": (2, "committed"),
     "RunPipeline": (2, "pipelineRunId"),
     "PipelineRunStarted": (2, "pipelineRunId"),

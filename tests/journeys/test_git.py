@@ -105,6 +105,25 @@ async def test_a_push_to_main_is_refused_in_a_sentence_that_says_what_to_do(
     assert await git("ls-remote", "origin", "refs/heads/main", at="code") == f"{before}\trefs/heads/main"
 
 
+async def test_a_branch_policy_holds_for_pushes_from_the_moment_it_is_set(
+    begin: Callable[[str], Journey], tmp_path: Path
+) -> None:
+    journey = begin("git-policy")
+    git = await cloned(journey, tmp_path)
+    await git("push", "--quiet", "origin", "HEAD:release/1", at="code")
+    root = journey.person("user:root", "admin")
+    policy = f"/repositories/{journey.repository}/branch-policies/releases"
+    assert (await root.call("PUT", policy, {"pattern": "release/*"})).status == 200
+    await git.committed("code", "fix: straight in", {"straight.txt": "in\n"})
+    refused = await git.try_("push", "origin", "HEAD:release/1", at="code")
+    assert refused.code != 0
+    assert "protected branch: open a pull request" in refused.said
+    await git("push", "--quiet", "origin", "HEAD:release/2", at="code")
+    assert (await branches(journey))["release/2"]["isProtected"]
+    assert (await root.call("DELETE", policy)).status == 204
+    await git("push", "--quiet", "origin", "HEAD:release/1", at="code")
+
+
 async def test_git_refuses_whom_the_api_refuses(begin: Callable[[str], Journey], tmp_path: Path) -> None:
     journey = begin("git-tokens")
     await cloned(journey, tmp_path)

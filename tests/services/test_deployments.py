@@ -14,7 +14,7 @@ from shared.domain.promotions.model import PromotionStatus, PromotionStep
 from shared.domain.releases.model import Release
 from shared.ports.source_host import Place
 from shared.ports.store import Query, Store
-from shared.ports.target import LiveState, Target, Workload
+from shared.ports.target import LiveState, Split, Target, Workload
 from shared.services.once import AlreadyDone, Inbox
 from tests.support.releases import (
     ANN,
@@ -43,8 +43,10 @@ class SickTarget:
         live = await self.inner.observe(tenant, environment, component)
         return replace(live, health="unhealthy", message="It coughs.") if live.version in self.sick else live
 
-    async def apply(self, workload: Workload, artifact: Callable[[], Awaitable[Path]]) -> LiveState:
-        return await self.inner.apply(workload, artifact)
+    async def apply(
+        self, workload: Workload, artifact: Callable[[], Awaitable[Path]], split: Split | None = None
+    ) -> LiveState:
+        return await self.inner.apply(workload, artifact, split)
 
     async def remove(self, tenant: str, environment: str, component: str) -> None:
         await self.inner.remove(tenant, environment, component)

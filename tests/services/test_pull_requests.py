@@ -128,7 +128,7 @@ class TestPullRequests:
             await source.pull_requests.merge(ANN, request.id, None)
         again = await source.pull_requests.get(ANN, request.id)
         assert {check.status for check in again.checks} == {CheckStatus.PENDING}
-        assert (await source.events())[-1] == "PullRequestUpdated"
+        assert (await source.events())[-2:] == ["PullRequestUpdated", "PullRequestPolicyEvaluated"]
 
     async def test_if_match_refuses_a_decision_on_an_old_revision(self, source: Source) -> None:
         repository = await source.a_repository()

@@ -10,6 +10,7 @@ import pytest
 from shared.domain.approvals.errors import AlreadyVoted, ApproverMismatch, HumanRequired, SelfApproval
 from shared.domain.approvals.model import Decision
 from shared.domain.environments.errors import UnknownEnvironment
+from shared.domain.environments.policy import PolicyDraft
 from shared.domain.kernel.errors import NotFound
 from shared.domain.pipelines.model import BuildStatus
 from shared.domain.promotions.errors import EnvironmentRequired, NoOpenPromotion, NotCancellable
@@ -21,6 +22,7 @@ from shared.domain.releases.errors import (
     StrategyUnavailable,
 )
 from shared.domain.releases.model import Release, ReleaseStatus, Strategy
+from shared.domain.releases.strategies import RolloutSettings
 from shared.ports.store import Query
 from shared.services.once import AlreadyDone, Inbox
 from tests.support.releases import (
@@ -141,6 +143,8 @@ async def test_what_cannot_be_released_is_refused(world: Delivery) -> None:
     build = await world.a_build(repository)
     with pytest.raises(UnknownEnvironment):
         await world.a_plan(build, "moon")
+    only = PolicyDraft(allowed_strategies=(Strategy.RECREATE,), soak_seconds=0, rollout=RolloutSettings())
+    await world.rules.set_policy(ANN, "dev", only, None, None)
     with pytest.raises(StrategyUnavailable):
         await world.releases.plan(PLANNER, a_draft(build, "dev", Strategy.CANARY), None)
     assert (await world.releases.list(ANN, of(project=PROJECT, module=MODULE))).items == ()

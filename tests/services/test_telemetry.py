@@ -26,6 +26,7 @@ from shared.ports.telemetry import DEAD_LETTERS, METRICS, NOTHING, OFF, QUEUE_AG
 from shared.settings import BadSettings, Settings
 from tests.support.api import Api, a_world, an_api
 from tests.support.app import SteppingClock
+from tests.support.feed import changes_of
 from tests.support.host import ROOT
 from tests.support.telemetry import Watcher, facts_of, id_of, parent_of, trace_of
 
@@ -108,7 +109,7 @@ async def test_a_callers_trace_goes_on_in_messages_also_where_nobody_watches(tmp
     try:
         made = {"projectId": "proj-x", "moduleId": "m", "name": "api"}
         await api.expect(201, "POST", "/repositories", made, traceparent=f"00-{TRACE}-{SPAN}-00")
-        sent = [each.body for each in await api.app.feed.changes(0, 100) if each.kind == "outbox"]
+        sent = [each.body for each in await changes_of(api.app) if each.kind == "outbox"]
         assert sent
         for body in sent:
             message = to_message(body)
@@ -209,6 +210,7 @@ async def test_a_bug_marks_the_request_failed_by_its_type(tmp_path: Path, watche
 async def test_no_measurement_has_a_label_that_is_not_declared(api: Api, watcher: Watcher) -> None:
     """A label that takes a tenant or an id makes a series of each, and a bill."""
     await a_world(api)
+    await api.expect(200, "GET", "/metrics/dora?projectId=proj-x&environment=dev")
     await api.send("GET", "/repositories", token="not-known")
     await failing(RuleBroken("no")).receive(a_message(), api.app, "m-1")
     await api.drain()

@@ -84,7 +84,10 @@ async def test_a_new_process_goes_on_where_the_last_one_was(store: SqliteStore) 
     await Views(store, INDEXES, store).total("acme", Query("item", {}, "at"))
     reads: list[int] = []
 
-    class Watched:
+    class Watched(SqliteStore):
+        def __init__(self) -> None:
+            """Only watches: the store behind it is the other one."""
+
         async def changes(self, after: int, limit: int) -> list[Document]:
             reads.append(after)
             return await store.changes(after, limit)

@@ -20,6 +20,8 @@ from shared.app import App, build_app
 from shared.ports.tokens import TokenRefused
 from shared.settings import Settings
 from tests.support.app import SteppingClock
+from tests.support.event_schemas import require_declared
+from tests.support.infrastructure import PROGRAM, MadeUpProvisioner
 
 
 class KnownTokens:
@@ -98,6 +100,7 @@ class Api:
             documents = (await self.app.feed.read(str(self.checkpoint), 500)).documents
             if documents:
                 self.checkpoint = documents[-1].sequence
+            require_declared(each.body for each in documents if each.kind == "outbox")
             feed = [{"kind": each.kind, "body": each.body} for each in documents]
             await relay(feed, self.app.bus, self.app.telemetry)
             moved = bool(documents)
@@ -132,8 +135,9 @@ def find_endpoint(method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
 
 def an_api(folder: Path, *, tiers: str = "*:unmetered", **replacements: Any) -> Api:
     """Unmetered unless told, because a test asks more in a second than a caller may in a minute."""
-    settings = Settings.load({}, data_dir=folder, tiers=tiers)
-    replacements = {"tokens": KnownTokens(), "clock": SteppingClock(), **replacements}
+    settings = Settings.load({}, data_dir=folder, tiers=tiers, iac_programs={PROGRAM: folder})
+    made_up = {"clock": SteppingClock(), "provisioner": MadeUpProvisioner(folder / "infrastructure")}
+    replacements = {"tokens": KnownTokens(), **made_up, **replacements}
     return Api(build_app(settings, **replacements))
 
 
@@ -147,6 +151,7 @@ class World:
     more: dict[str, str]
 
 
+STACK = {"projectId": "proj-x", "engine": "Pulumi", "program": PROGRAM}
 SERVICE = {"slipway.yml": "{}\n", "app/__init__.py": '"""Nothing yet."""\n'}
 
 
@@ -154,24 +159,7 @@ async def a_world(api: Api) -> World:
     """From repository to a release deployed in dev, in tenant acme."""
     home = {"projectId": "proj-x", "moduleId": "module-x"}
     repository = await api.expect(201, "POST", "/repositories", {**home, "name": "api"})
-    place = f"/repositories/{repository['repositoryId']}"
-    await api.expect(201, "POST", f"{place}/branches", {"name": "feature/x"})
-    changes = [{"path": path, "operation": "add", "content": text} for path, text in SERVICE.items()]
-    draft = {"branch": "feature/x", "message": "feat: start", "changes": changes}
-    await api.expect(201, "POST", f"{place}/commits", draft)
-    request = await api.expect(
-        201,
-        "POST",
-        "/pull-requests",
-        {
-            "repositoryId": repository["repositoryId"],
-            "sourceBranch": "feature/x",
-            "targetBranch": "main",
-            "title": "Start",
-        },
-    )
-    await api.drain()
-    await api.expect(200, "POST", f"/pull-requests/{request['pullRequestId']}/merge")
+    request = await _merged(api, repository["repositoryId"])
     pipeline = await api.expect(
         201,
         "POST",
@@ -191,6 +179,8 @@ async def a_world(api: Api) -> World:
     deployed = await api.expect(200, "GET", f"/promotions/{promotion['promotionId']}")
     rendered = {"releaseId": release["releaseId"], "environment": "dev"}
     manifest = await api.expect(201, "POST", "/deployment-manifests", rendered)
+    freeze = {"name": "Far away", "startsAt": "2190-01-01T00:00:00Z", "endsAt": "2190-01-02T00:00:00Z"}
+    frozen = await api.expect(201, "POST", "/environments/dev/freeze-windows", freeze)
     artifact = "art-1"
     ids = {
         "repositoryId": repository["repositoryId"],
@@ -203,5 +193,73 @@ async def a_world(api: Api) -> World:
         "deploymentId": deployed["deploymentId"],
         "manifestId": manifest["manifestId"],
         "artifactId": artifact,
+        "environmentName": "dev",
+        "freezeWindowId": frozen["freezeWindowId"],
+        "policyId": "default",
+        "reviewer": "user:bob",
+        "sha": "a" * 40,
+        **await _deliverables(api, run["buildResultId"]),
+        **await _a_stack(api),
     }
     return World(api, ids, {"stagingPromotionId": release["promotionId"]})
+
+
+async def _merged(api: Api, repository: str) -> Any:
+    """A pull request that brought a service to `main`, reviewed on its way."""
+    place = f"/repositories/{repository}"
+    await api.expect(201, "POST", f"{place}/branches", {"name": "feature/x"})
+    changes = [{"path": path, "operation": "add", "content": text} for path, text in SERVICE.items()]
+    draft = {"branch": "feature/x", "message": "feat: start", "changes": changes}
+    await api.expect(201, "POST", f"{place}/commits", draft)
+    request = await api.expect(
+        201,
+        "POST",
+        "/pull-requests",
+        {
+            "repositoryId": repository,
+            "sourceBranch": "feature/x",
+            "targetBranch": "main",
+            "title": "Start",
+        },
+    )
+    await api.drain()
+    seen = {"decision": "Commented", "comment": "seen"}
+    await api.expect(201, "POST", f"/pull-requests/{request['pullRequestId']}/reviews", seen)
+    await api.expect(200, "POST", f"/pull-requests/{request['pullRequestId']}/merge")
+    return request
+
+
+async def _deliverables(api: Api, build: str) -> dict[str, str]:
+    """An image of the build that was found clean, and a package of it."""
+    # Imported here: what makes them builds on this module.
+    from tests.support.builds import a_layout, a_tarball, trivy, upload  # noqa: PLC0415
+    from tests.support.packages import an_npm_package  # noqa: PLC0415
+
+    await upload(api, "art-image", a_tarball(a_layout()))
+    await upload(api, "art-package", an_npm_package())
+    pushing = {"buildResultId": build, "repository": "shop/orders", "tag": "1", "artifactRef": "art-image"}
+    image = await api.expect(201, "POST", "/container-images", pushing)
+    wanted = {"packageType": "npm", "packageId": "@shop/orders", "version": "1.0.0", "feed": "main"}
+    publishing = {**wanted, "buildResultId": build, "artifactRef": "art-package"}
+    package = await api.expect(201, "POST", "/packages", publishing)
+    await api.drain()
+    place = f"/container-images/{image['containerImageId']}"
+    await api.expect(200, "POST", f"{place}/scan-results", {"report": trivy()})
+    await api.drain()
+    return {
+        "containerImageId": image["containerImageId"],
+        "publicationId": package["publicationId"],
+        "feed": "main",
+        "npmScope": "@shop",
+        "package": "orders",
+        "version": "1.0.0",
+        "file": package["fileName"],
+    }
+
+
+async def _a_stack(api: Api) -> dict[str, str]:
+    """An applied stack in dev."""
+    asked = {**STACK, "stack": "booking-dev", "environment": "dev"}
+    planned = await api.expect(201, "POST", "/iac/provision", asked)
+    await api.drain()
+    return {name: planned[name] for name in ("infrastructurePlanId", "stackId")}

@@ -5,6 +5,7 @@ import io
 import tarfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from shared.adapters.codec import RecordCodec
@@ -14,6 +15,7 @@ from shared.adapters.hosts.embedded_git import EmbeddedGit
 from shared.adapters.manifests import YamlManifests
 from shared.adapters.targets.folder import FolderTarget
 from shared.domain.approvals.model import Decision
+from shared.domain.environments.calendar import FreezeWindow
 from shared.domain.environments.lifecycle import Ladder
 from shared.domain.environments.model import Current, Lane, current_id, environment_id, lane_id
 from shared.domain.gitops.model import SyncState, sync_state_id
@@ -33,11 +35,13 @@ from shared.services.branches import place_of
 from shared.services.deployments import Deployments
 from shared.services.desired_state import DesiredStates
 from shared.services.environments import Environments, Lanes
+from shared.services.freeze_windows import FreezeWindows
 from shared.services.gitops import GitOps
 from shared.services.live_states import LiveStates
 from shared.services.promotions import Promotions, Vote
 from shared.services.releases import Plan, Releases
 from shared.services.repositories import Repositories, RepositoryDraft
+from shared.services.rollout_controls import RolloutControls
 from shared.services.rollouts import Rollouts
 from shared.services.unit import Unit, Units
 from tests.support.app import START, CountingIds, SteppingClock
@@ -70,6 +74,9 @@ class Delivery:
     releases: Releases
     deployments: Deployments
     gitops: GitOps
+    rollouts: Rollouts
+    controls: RolloutControls
+    rules: FreezeWindows
     desired_states: DesiredStates
     delivered: set[str] = field(default_factory=set)
     builds: int = 0
@@ -80,6 +87,11 @@ class Delivery:
             "ReleasePlanned": self.promotions.on_hop,
             "PromotionReady": self.promotions.on_hop,
             "DeploymentPromoted": self.promotions.on_deployed,
+            "PromotionDue": self.promotions.on_due,
+            "EnvironmentRulesChanged": self.promotions.on_rules_changed,
+            "RolloutDue": self.rollouts.on_due,
+            "RolloutDueAgain": self.rollouts.on_due,
+            "RetirementDue": self.rollouts.retire,
             "DeploymentRequested": self.deployments.run,
             "ReconcileRequested": self.gitops.sync,
         }
@@ -102,6 +114,8 @@ class Delivery:
         for document in await self.outbox():
             body = document.body
             if document.id in self.delivered or event_type not in (None, body["eventType"]):
+                continue
+            if body["notBefore"] and datetime.fromisoformat(body["notBefore"]) > self.clock.now():
                 continue
             self.delivered.add(document.id)
             if handler := self.handlers.get(body["eventType"]):
@@ -209,6 +223,20 @@ class Delivery:
         key = sync_state_id(environment_id(TENANT, environment), release.component)
         return await self.units.get(ANN, SyncState, key)
 
+    def a_freeze(self, hours: float, begins: float = 0.0) -> FreezeWindow:
+        """Of that many hours, beginning so many hours from now."""
+        now = self.clock.now()
+        starts = now + timedelta(hours=begins)
+        return FreezeWindow(
+            id="",
+            name="Quiet",
+            reason="",
+            starts_at=starts,
+            ends_at=starts + timedelta(hours=hours),
+            created_by="",
+            created_at=now,
+        )
+
     async def in_git(self, environment: str) -> bytes | None:
         """The desired manifest of the module at the head of the GitOps repository."""
         place = Place(TENANT, "gitops", "environments")
@@ -281,6 +309,9 @@ def a_delivery(
         releases=Releases(units, environments, promotions, host),
         deployments=Deployments(units, lanes, manifests, desired_states),
         gitops=GitOps(units, environments, desired_states, live_states, rollouts),
+        rollouts=rollouts,
+        controls=RolloutControls(units, lanes),
+        rules=FreezeWindows(units, environments, lanes),
         desired_states=desired_states,
     )
 

@@ -24,6 +24,8 @@ _ROOTS = {
     "man": "environment",
     "sync": "environment",
     "comp": "component",
+    "infra": "stack",
+    "stack": "stack",
 }
 
 

@@ -35,8 +35,15 @@ class PromoteRelease(Body):
 class VerdictView(View):
     gate: PascalStatus
     outcome: PascalStatus
+    code: str
     reason: str
     until: datetime | None
+
+
+class OverrideView(View):
+    by: str
+    reason: str
+    at: datetime
 
 
 class PromotionView(View):
@@ -60,6 +67,8 @@ class PromotionView(View):
     deployment_id: Annotated[DeploymentId | None, Field(validation_alias="deployment")]
     url: str | None
     cause: str | None
+    waits_until: Annotated[datetime | None, Field(validation_alias="wakes_at")] = None
+    freeze_override: Annotated[OverrideView | None, Field(validation_alias="override")] = None
     decided_at: datetime | None
     started_at: datetime | None
     completed_at: datetime | None
@@ -161,6 +170,7 @@ class DeploymentView(View):
     """One attempt to make an environment run a release. `cause` says why it failed."""
 
     deployment_id: Annotated[DeploymentId, Field(validation_alias="id")]
+    kind: PascalStatus
     promotion_id: Annotated[PromotionId, Field(validation_alias="promotion")]
     release_id: Annotated[ReleaseId, Field(validation_alias="release")]
     project_id: Annotated[str, Field(validation_alias="project")]
@@ -175,6 +185,8 @@ class DeploymentView(View):
     git_revision: Annotated[str | None, Field(validation_alias="gitops_commit")]
     url: str | None
     cause: str | None
+    restores_deployment_id: Annotated[DeploymentId | None, Field(validation_alias="restores")] = None
+    reason: str | None = None
     started_at: datetime | None
     completed_at: datetime | None
     created_at: datetime

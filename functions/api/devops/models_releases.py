@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, WithJsonSchema, model_validator
 
+from functions.api.devops.models_strategies import RolloutWishBody
 from functions.http.fields import Body, Name, PascalStatus, Reference, View, WireId
 from shared.domain.approvals.model import Decision
 from shared.domain.promotions.model import OPEN, Promotion, PromotionStatus
@@ -39,13 +40,18 @@ _WORDS = {
 
 
 ReleaseWord = Annotated[
-    str, WithJsonSchema({"type": "string", "enum": [*_WORDS.values(), "Superseded"]}, mode="serialization")
+    str,
+    WithJsonSchema(
+        {"type": "string", "enum": [*_WORDS.values(), "Delayed", "Superseded"]}, mode="serialization"
+    ),
 ]
 NextStep = Literal["AwaitApproval", "Promote"]
 
 
 def status_word(promotion: Promotion) -> str:
     """The release status that the contract calls this state of its promotion."""
+    if promotion.is_delayed:
+        return "Delayed"
     if promotion.status is PromotionStatus.PENDING and promotion.has_quorum:
         return "Approved"
     if promotion.status is PromotionStatus.DEPLOYED and promotion.superseded_by is not None:
@@ -68,6 +74,7 @@ class PlanRelease(Body):
     build_result_id: BuildResultId
     target_environment: EnvironmentName
     strategy: Strategy = Strategy.ROLLING_UPDATE
+    rollout: RolloutWishBody | None = None
 
     def draft(self) -> ReleaseDraft:
         return ReleaseDraft(
@@ -76,6 +83,7 @@ class PlanRelease(Body):
             build_result=self.build_result_id,
             target_environment=self.target_environment,
             strategy=self.strategy,
+            rollout=self.rollout.wish() if self.rollout else None,
         )
 
 

@@ -22,14 +22,15 @@ RunId = Annotated[str, WireId("run")]
 ArtifactName = Name
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     if "\n" in text or "\r" in text:
         raise PydanticCustomError("one_line", "Must be one line.")
     return text
 
 
-Title = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_one_line)]
+Title = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(one_line)]
 BranchName = Annotated[str, Field(min_length=1, max_length=244)]
+Label = Annotated[str, Field(min_length=1, max_length=50), AfterValidator(one_line)]
 
 
 class ProvisionRepository(Body):
@@ -166,6 +167,8 @@ class OpenPullRequest(Body):
     reviewers: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(max_length=50)
     ] = ()
+    labels: Annotated[tuple[Label, ...], Field(max_length=20)] = ()
+    is_draft: bool = False
 
     def draft(self) -> PullRequestDraft:
         return PullRequestDraft(
@@ -175,6 +178,8 @@ class OpenPullRequest(Body):
             title=self.title,
             description=self.description,
             reviewers=self.reviewers,
+            labels=tuple(dict.fromkeys(self.labels)),
+            is_draft=self.is_draft,
         )
 
 
@@ -184,6 +189,50 @@ class CheckView(View):
     required: bool
     detail: str
     pipeline_run_id: Annotated[RunId | None, Field(validation_alias="run")]
+    url: str | None
+    reported_by: str | None
+
+
+class PolicyResultView(View):
+    policy: str
+    status: PascalStatus
+    reason: str
+
+
+class BlockerView(View):
+    code: str
+    reason: str
+
+
+class StandingReviewView(View):
+    """The verdict of one reviewer that counts now."""
+
+    reviewer: str
+    on_behalf_of: Annotated[str | None, Field(validation_alias="reviewer_for")]
+    decision: PascalStatus
+    comment: str
+    sha: str
+    at: datetime
+
+
+class OverrideView(View):
+    """A waiver or a bypass of the policies: who answers for it, and why."""
+
+    by: str
+    reason: str
+    sha: str
+    at: datetime
+
+
+class AutoCompleteView(View):
+    by: str
+    strategy: str
+    at: datetime
+
+
+class LinkView(View):
+    kind: PascalStatus
+    key: str
 
 
 class PullRequestView(View):
@@ -200,6 +249,18 @@ class PullRequestView(View):
     description: str
     checks: tuple[CheckView, ...]
     reviewers: tuple[str, ...]
+    reviews: tuple[StandingReviewView, ...]
+    is_draft: bool
+    labels: tuple[str, ...]
+    closes: tuple[LinkView, ...]
+    policies: tuple[PolicyResultView, ...]
+    mergeability: PascalStatus
+    conflicts: tuple[str, ...]
+    is_behind: bool | None
+    blockers: tuple[BlockerView, ...]
+    waiver: OverrideView | None
+    bypass: OverrideView | None
+    auto_complete: AutoCompleteView | None
     opened_by: str
     created_at: datetime
     updated_at: datetime

@@ -3,6 +3,8 @@
 Which of it an index serves is said in shared.names.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field as Parameter
@@ -13,10 +15,19 @@ from functions.http.fields import Name
 from functions.http.lists import ListingQuery, OneOf, has, ids, verbatim, words
 from shared.domain.deployments.model import DeploymentStatus
 from shared.domain.gitops.model import SyncStatus
-from shared.domain.kernel.filters import AllOf, AnyOf, Compare, Field, Filter, Not, Operator
+from shared.domain.kernel.filters import (
+    AllOf,
+    AnyOf,
+    Compare,
+    Field,
+    Filter,
+    Not,
+    Operator,
+    all_of,
+    conditions,
+)
 from shared.domain.pipelines.model import (
     TIMED_OUT,
-    BuildStatus,
     ModuleType,
     PipelineStatus,
     RunStatus,
@@ -25,12 +36,15 @@ from shared.domain.promotions.model import PromotionStatus
 from shared.domain.releases.model import ReleaseStatus, Strategy
 from shared.domain.source.model import (
     BranchStatus,
+    Mergeability,
     PolicyEvaluation,
     Provider,
     PullRequestStatus,
     RepositoryStatus,
+    ReviewDecision,
     Visibility,
 )
+from shared.ports import store
 from shared.services.listing import Listing, read_time
 
 type Words = dict[str, Filter]
@@ -92,12 +106,24 @@ PULL_REQUESTS = Listing(
         "sourceBranch": Field("source_branch"),
         "targetBranch": Field("target_branch"),
         "openedBy": Field("opened_by"),
+        "isDraft": Field("is_draft"),
+        "mergeability": Field("mergeability", words=words("mergeability", Mergeability)),
         "title": Field("title"),
         "number": Field("number"),
         "createdAt": CREATED,
         "updatedAt": UPDATED,
     },
     sort="-createdAt",
+)
+REVIEWS = Listing(
+    "pull-request-review",
+    {
+        "reviewer": Field("reviewer"),
+        "decision": Field("decision", words=words("decision", ReviewDecision)),
+        "sha": Field("sha"),
+        "createdAt": CREATED,
+    },
+    sort="createdAt",
 )
 PIPELINES = Listing(
     "pipeline",
@@ -139,21 +165,6 @@ RUNS = Listing(
     },
     sort="-createdAt",
 )
-BUILD_RESULTS = Listing(
-    "build-result",
-    {
-        "repositoryId": REPOSITORY,
-        "pipelineId": PIPELINE,
-        "pipelineRunId": ids("pipeline_run", "run"),
-        "projectId": PROJECT,
-        "moduleId": MODULE,
-        "branch": BRANCH,
-        "commitSha": Field("commit_sha"),
-        "status": Field("status", words=words("status", BuildStatus)),
-        "createdAt": CREATED,
-    },
-    sort="-createdAt",
-)
 RELEASES = Listing(
     "release",
     {
@@ -168,12 +179,18 @@ RELEASES = Listing(
     sort="-createdAt",
 )
 _DEPLOYED, _PENDING = has("status", PromotionStatus.DEPLOYED), has("status", PromotionStatus.PENDING)
-_QUORUM = has("has_quorum", True)
+_QUORUM, _DELAYED = has("has_quorum", True), has("is_delayed", True)
 _REPLACED = Compare("superseded_by", Operator.EXISTS, True)
 PROMOTION_STATUS: Words = {
-    "Planned": AllOf((_PENDING, Not(_QUORUM))),
+    "Planned": AllOf((_PENDING, Not(_QUORUM), Not(_DELAYED))),
     "PendingApproval": has("status", PromotionStatus.AWAITING_APPROVAL),
-    "Approved": AnyOf((has("status", PromotionStatus.APPROVED), AllOf((_PENDING, _QUORUM)))),
+    "Approved": AllOf(
+        (
+            AnyOf((has("status", PromotionStatus.APPROVED), AllOf((_PENDING, _QUORUM)))),
+            Not(_DELAYED),
+        )
+    ),
+    "Delayed": _DELAYED,
     "Promoting": has("status", PromotionStatus.DEPLOYING),
     "Deployed": AllOf((_DEPLOYED, Not(_REPLACED))),
     "Rejected": has("status", PromotionStatus.REJECTED),
@@ -257,6 +274,22 @@ class PullRequestsQuery(ListingQuery):
     source_branch: BranchName | None = None
     target_branch: BranchName | None = None
     opened_by: Subject | None = None
+    is_draft: bool | None = None
+    reviewer: Subject | None = None
+    label: Annotated[str, Parameter(min_length=1, max_length=50)] | None = None
+
+    def wanted(self, where: Mapping[str, str | int | bool] | None = None) -> store.Query:
+        """Who reviews and what it is labelled are lists of each item: looked at one by one, in no index."""
+        query = super().wanted(where)
+        held = {"reviewers": self.reviewer, "labels": self.label}
+        more = [Compare(name, Operator.CONTAINS, value) for name, value in held.items() if value is not None]
+        return replace(query, residual=all_of([*conditions(query.residual), *more])) if more else query
+
+
+class ReviewsQuery(ListingQuery):
+    LISTING = REVIEWS
+
+    reviewer: Subject | None = None
 
 
 class PipelinesQuery(ListingQuery):
@@ -277,16 +310,6 @@ class RunsQuery(ListingQuery):
     branch: BranchName | None = None
     pull_request_id: PullRequestId | None = None
     status: Annotated[str, OneOf(RUN_STATUS)] | None = None
-
-
-class BuildResultsQuery(ListingQuery):
-    LISTING = BUILD_RESULTS
-
-    repository_id: RepositoryId | None = None
-    pipeline_id: PipelineId | None = None
-    project_id: Name | None = None
-    branch: BranchName | None = None
-    status: Annotated[str, OneOf(words("status", BuildStatus))] | None = None
 
 
 class ReleasesQuery(ListingQuery):

@@ -9,7 +9,8 @@ from functions.api.devops.models_pipelines import (
     PipelineRunSummaryView,
     PipelineRunView,
 )
-from functions.api.devops.queries import BuildResultsQuery, RunsQuery
+from functions.api.devops.queries import RunsQuery
+from functions.api.devops.queries_builds import BuildResultsQuery
 from functions.api.devops.surface import devops
 from functions.http.endpoint import Call
 from shared.domain.pipelines.logs import LogPage

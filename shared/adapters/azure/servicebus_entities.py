@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from shared.names import DEPLOYMENTS, GITOPS, QUEUES, RUNS, parked
+from shared.names import DEPLOYMENTS, GITOPS, INFRASTRUCTURE, QUEUES, RUNS, parked
 from shared.ports.bus import MAX_DELIVERY_COUNT
 
 LONGEST_LOCK: Final = "PT5M"
@@ -17,7 +17,7 @@ WORK_LIVES: Final = "P14D"
 FOR_EVER: Final = "P10675199DT2H48M5.4775807S"
 """The service's own word for no expiry."""
 
-RUN_LONG: Final = frozenset({RUNS, DEPLOYMENTS, GITOPS})
+RUN_LONG: Final = frozenset({RUNS, DEPLOYMENTS, GITOPS, INFRASTRUCTURE})
 """Queues whose messages may take longer than a lock lasts; the others are done in seconds."""
 
 

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -17,13 +18,19 @@ from pathlib import Path
 
 from shared.adapters import folders
 from shared.adapters.bundles import BadBundle, Limits, unpack
-from shared.adapters.targets.place import KEPT, Place, Running, State
+from shared.adapters.targets.place import ROUTER, Place, Running, Side, State
 from shared.adapters.targets.service import ServiceSpec, free_port, spec_of
+from shared.adapters.targets.sides import after_split, alone, instances, is_of, side_of, with_instances
 from shared.domain.kernel.errors import Invalid, Permanent
 from shared.ports.clock import Clock
-from shared.ports.target import DeployFailed, LiveState, Workload
+from shared.ports.target import Candidate, DeployFailed, LiveState, Overtaken, Split, Workload
 
 logger = logging.getLogger("slipway.target")
+
+READY = "/.slipway/ready"
+_HAND_PORT = 'exec "$0" "$@" "$PORT"'
+"""A service learns its port from its environment, which nothing of the platform reads but its settings."""
+_ROUTER = ("/bin/sh", "-c", _HAND_PORT, sys.executable, "-P", str(Path(__file__).with_name("router.py")))
 
 
 class FolderTarget:
@@ -49,59 +56,172 @@ class FolderTarget:
             if live.health != "unhealthy" or place.read() == state:
                 return live
 
-    async def apply(self, workload: Workload, artifact: Callable[[], Awaitable[Path]]) -> LiveState:
+    async def apply(
+        self, workload: Workload, artifact: Callable[[], Awaitable[Path]], split: Split | None = None
+    ) -> LiveState:
         place = self._place(workload.tenant, workload.environment, workload.component)
         async with self._turn(place):
             before = await self._tidied(place)
-            if (
-                before
-                and before.workload.revision == workload.revision
-                and place.release(before.release).is_dir()
-            ):
-                live = await _live(place, before)
-                if live.health == "healthy":
-                    return live
-                port = before.running.port if before.running else None
-                return await self._switch(place, before, workload, port)
-            release = place.release(_segment(workload.revision))
-            await asyncio.to_thread(_unpack_verified, await artifact(), workload.digest, release)
-            try:
-                return await self._switch(place, before, workload)
-            except DeployFailed:
-                await asyncio.to_thread(folders.remove, release)
-                raise
+            if split is None:
+                if before and before.incoming and is_of(before.other, workload):
+                    return await _live(place, before)
+                split = alone(before, workload)
+            if before and split.fence < before.fence:
+                raise Overtaken("Somebody who started later has changed what runs here; nothing is done.")
+            return await self._bring(place, before, workload, artifact, split)
 
-    async def _switch(
-        self, place: Place, before: State | None, workload: Workload, port: int | None = None
+    async def _bring(
+        self,
+        place: Place,
+        before: State | None,
+        workload: Workload,
+        artifact: Callable[[], Awaitable[Path]],
+        split: Split,
     ) -> LiveState:
-        """Start the unpacked release (on `port` if free), point to it, then stop the one before."""
-        name = _segment(workload.revision)
-        spec = spec_of(place.release(name))
-        running = await self._start(place, name, spec, workload, port) if spec else None
-        kept = (*(old for old in (before.kept if before else ()) if old != name), name)[-KEPT:]
-        after = State(workload=workload, kept=kept, applied_at=self._clock.now(), running=running)
+        """Start what is missing of the wanted side, share the requests out, then stop what is too much."""
+        sides = before.sides if before else ()
+        mine = next((side for side in sides if is_of(side, workload)), None)
+        if mine is not None and not place.release(mine.release).is_dir():
+            mine = None
+        rest = next((side for side in sides if not is_of(side, workload)), None)
+        is_new = mine is None
+        if mine is None:
+            mine = Side(workload=workload, release=_segment(workload.revision))
+            release = place.release(mine.release)
+            await asyncio.to_thread(_unpack_verified, await artifact(), workload.digest, release)
         try:
-            folders.point(place.folder / "current", f"releases/{name}")
-            place.write(after)
-        except OSError:
-            if running:
-                await place.instance(running, name).stop(0)
+            spec = spec_of(place.release(mine.release))
+            fit = [running for running in mine.running if await _is_healthy(place, running, mine.release)]
+            kept = () if rest is None else rest.running[: split.others]
+            after = after_split(
+                before, mine, rest, split, tuple(fit[: split.instances]), kept, self._clock.now()
+            )
+            missing = max(0, split.instances - len(fit)) if spec else 0
+            if (
+                before is not None
+                and not missing
+                and before == after.model_copy(update={"applied_at": before.applied_at})
+            ):
+                return await _live(place, before)
+            gone = rest.running[split.others :][: split.unavailable] if rest and missing else ()
+            return await self._shift(place, before, after, spec, mine, missing, gone)
+        except DeployFailed:
+            if before is not None and before.incoming:
+                await self._drop_other(place, before)
+            if is_new:
+                await asyncio.to_thread(folders.remove, place.release(mine.release))
             raise
-        if before and before.running:
-            await place.instance(before.running, before.release).stop(before.running.spec.stop_timeout)
+
+    async def _shift(
+        self,
+        place: Place,
+        before: State | None,
+        after: State,
+        spec: ServiceSpec | None,
+        mine: Side,
+        missing: int,
+        gone: tuple[Running, ...],
+    ) -> LiveState:
+        """From one state to the next. `gone` are instances of the other side that make room at first."""
+        started: list[Running] = []
+        stale = [running for running in mine.running if running not in instances(after)]
+        try:
+            if gone and before is not None:
+                await self._stop_some(place, before, gone)
+            for number in range(missing if spec else 0):
+                port = stale[number].port if number < len(stale) else None
+                assert spec is not None
+                started.append(await self._start(place, mine.release, spec, mine.workload, port))
+            after = with_instances(after, mine.workload, (*side_of(after, mine.workload).running, *started))
+            after = await self._routed(place, before, after)
+            folders.point(place.folder / "current", f"releases/{after.release}")
+            place.write(after)
+        except BaseException:
+            for running in started:
+                await asyncio.shield(place.instance(running, mine.release).stop(0))
+            if gone and before is not None:
+                await asyncio.shield(self._revive(place, before))
+            raise
+        if after.router is not None:
+            place.route(after)
+        for running, release in before.placed() if before else ():
+            if all(running.instance != other.instance for other, _ in after.placed()):
+                await place.instance(running, release).stop(running.spec.stop_timeout)
         await asyncio.to_thread(place.settle, after)
         return await _live(place, after)
 
+    async def _routed(self, place: Place, before: State | None, after: State) -> State:
+        """With a router where there is more than one instance, and for good: callers keep its address."""
+        router = after.router
+        if router is None and len(instances(after)) < 2:
+            return after
+        place.route(before if before is not None and router is not None and instances(before) else after)
+        if router is not None and place.instance(router, ROUTER).running():
+            return after
+        return after.model_copy(update={"router": await self._start_router(place, after, router)})
+
+    async def _start_router(self, place: Place, state: State, before: Running | None) -> Running:
+        spec = ServiceSpec(command=(*_ROUTER, str(place.routes)), health=READY)
+        bare = replace(state.workload, variables={})
+        port = before.port if before else None
+        return await self._start(place, ROUTER, spec, bare, port, cwd=place.folder)
+
+    async def _stop_some(self, place: Place, before: State, gone: tuple[Running, ...]) -> None:
+        """Stop instances to make room. The state still has them, so that whoever comes after a killed turn
+        starts them again or goes on."""
+        if before.router is not None:
+            ports = {running.port for running in gone}
+            rows = [row for row in before.routes() if row["port"] not in ports]
+            place.route_to(rows or before.routes())
+        names = {running.instance for running in gone}
+        for running, release in before.placed():
+            if running.instance in names:
+                await place.instance(running, release).stop(running.spec.stop_timeout)
+
+    async def _drop_other(self, place: Place, before: State) -> None:
+        """What was being brought in has failed: what ran before runs alone again."""
+        alone = before.model_copy(update={"other": None, "incoming": False, "weight": 0})
+        place.write(alone)
+        if alone.router is not None:
+            place.route(alone)
+        await place.end_strangers(alone)
+        await asyncio.to_thread(place.settle, alone)
+
+    async def _revive(self, place: Place, state: State) -> State:
+        """Start again what the state has and what does not run, on the old ports where they are free."""
+        for side in state.sides:
+            running = [
+                old
+                if place.instance(old, side.release).running()
+                else await self._start(place, side.release, old.spec, side.workload, old.port)
+                for old in side.running
+            ]
+            state = with_instances(state, side.workload, tuple(running))
+        if state.router is not None:
+            place.route(state)
+            if not place.instance(state.router, ROUTER).running():
+                router = await self._start_router(place, state, state.router)
+                state = state.model_copy(update={"router": router})
+        place.write(state)
+        return state
+
     async def _start(
-        self, place: Place, name: str, spec: ServiceSpec, workload: Workload, port: int | None = None
+        self,
+        place: Place,
+        name: str,
+        spec: ServiceSpec,
+        workload: Workload,
+        port: int | None = None,
+        cwd: Path | None = None,
     ) -> Running:
+        """One instance, healthy; on `port` if it is free."""
         instance = Path(tempfile.mkdtemp(dir=place.instances, prefix="")).name
         port = free_port(port, frozenset(self._ports))
         self._ports.add(port)
         try:
             running = Running(instance=instance, port=port, spec=spec)
             await place.instance(running, name).start(
-                place.release(name), spec, workload, self._health_timeout
+                cwd or place.release(name), spec, workload, self._health_timeout
             )
         finally:
             self._ports.discard(port)
@@ -130,19 +250,13 @@ class FolderTarget:
     async def _resume(self, place: Place) -> None:
         try:
             state = await self._tidied(place)
-            if (
-                state is None
-                or state.running is None
-                or place.instance(state.running, state.release).running()
-            ):
+            if state is None or all(place.instance(*placed).running() for placed in state.placed()):
                 return
-            old = state.running
-            started = await self._start(place, state.release, old.spec, state.workload, old.port)
+            revived = await self._revive(place, state)
         except Permanent as error:
             logger.warning("A service was not started again in %s: %s", place.folder, error.message)
             return
-        place.write(state.model_copy(update={"running": started}))
-        await place.end_strangers(place.read())
+        await place.end_strangers(revived)
 
     async def stop_all(self) -> None:
         """At the platform's end: stop every service and keep the states, from which `resume` brings them
@@ -153,8 +267,8 @@ class FolderTarget:
     async def _stop(self, place: Place) -> None:
         async with self._turn(place):
             state = place.read()
-            if state and state.running:
-                await place.instance(state.running, state.release).stop(state.running.spec.stop_timeout)
+            for running, release in reversed(tuple(state.placed())) if state else ():
+                await place.instance(running, release).stop(running.spec.stop_timeout)
             await place.end_strangers(state)
 
     async def _tidied(self, place: Place) -> State | None:
@@ -203,17 +317,35 @@ def _segment(name: str) -> str:
         ) from None
 
 
+async def _is_healthy(place: Place, running: Running, release: str) -> bool:
+    return not await place.instance(running, release).health(running.spec)
+
+
 async def _live(place: Place, state: State) -> LiveState:
-    workload = state.workload
+    workload, other = state.workload, state.other
     live = LiveState(workload.revision, workload.digest, workload.version, state.kind, "healthy")
-    if not place.release(state.release).is_dir():
-        return replace(live, health="unhealthy", message="The release's folder is gone; deploy it again.")
-    if state.running is None:
-        return live
-    instance = place.instance(state.running, state.release)
-    wrong = await instance.health(state.running.spec)
-    url = instance.url if instance.running() else None
-    return replace(live, health="unhealthy" if wrong else "healthy", url=url, message=wrong)
+    if state.incoming and other is not None:
+        wrong = await _wrong(place, other)
+        revision = other.workload.revision
+        candidate = Candidate(revision, state.weight, "unhealthy" if wrong else "healthy", wrong)
+        live = replace(live, candidate=candidate)
+    wrong, door = await _wrong(place, state.main), state.router or state.running
+    if door is not None:
+        instance = place.instance(door, state.release if door is state.running else ROUTER)
+        live = replace(live, url=instance.url if instance.running() else None)
+        if not wrong and not instance.running():
+            wrong = "The way to the service is shut; deploy it again."
+    return replace(live, health="unhealthy" if wrong else "healthy", message=wrong)
+
+
+async def _wrong(place: Place, side: Side) -> str:
+    """What is wrong with a side; empty when all of it runs and answers."""
+    if not place.release(side.release).is_dir():
+        return "The release's folder is gone; deploy it again."
+    for running in side.running:
+        if wrong := await place.instance(running, side.release).health(running.spec):
+            return wrong
+    return ""
 
 
 def _unpack_verified(bundle: Path, digest: str, release: Path) -> None:

@@ -37,8 +37,11 @@ MACHINE = Machine(
 )
 
 
-def begin(promotion: Promotion, token: int, previous_release: str | None, at: datetime) -> Change[Deployment]:
-    """The deployment of a promotion that was just let into its lane; its worker is told in the same batch."""
+def begin(
+    promotion: Promotion, token: int, previous: tuple[str, str] | None, at: datetime
+) -> Change[Deployment]:
+    """The deployment of a promotion that was just let into its lane; its worker is told in the same batch.
+    `previous` are the release and the deployment that are current there."""
     deployment = Deployment(
         id=deployment_id(promotion.id, token),
         tenant=promotion.tenant,
@@ -52,27 +55,63 @@ def begin(promotion: Promotion, token: int, previous_release: str | None, at: da
         environment=promotion.environment,
         environment_name=promotion.environment_name,
         strategy=promotion.strategy,
+        rollout=promotion.rollout,
         token=token,
         status=MACHINE.next(S.PENDING, "run"),
         step=DeploymentStep.CONFIGURING,
-        previous_release=previous_release,
+        previous_release=previous[0] if previous else None,
+        previous_deployment=previous[1] if previous else None,
         created_at=at,
         started_at=at,
         updated_at=at,
     )
-    command = Event(
+    return Change(deployment, "deployment.started", with_reminders(command(deployment), at))
+
+
+def begin_rollback(
+    promotion: Promotion, restored: Deployment, token: int, reason: str, at: datetime
+) -> Change[Deployment]:
+    """The way back from what a promotion brought to what the deployment `restored` had brought. It is a
+    deployment like others, and what runs afterwards may itself be rolled back."""
+    deployment = replace(
+        restored,
+        id=deployment_id(promotion.id, token),
+        kind=DeploymentKind.ROLLBACK,
+        promotion=promotion.id,
+        token=token,
+        status=MACHINE.next(S.PENDING, "run"),
+        step=DeploymentStep.CONFIGURING,
+        restores=restored.id,
+        restored_promotion=restored.serving,
+        reason=reason,
+        manifest=None,
+        gitops_commit=None,
+        url=None,
+        cause=None,
+        superseded_by=None,
+        created_at=at,
+        started_at=at,
+        completed_at=None,
+        updated_at=at,
+        revision=0,
+    )
+    return Change(deployment, "deployment.rollback-started", with_reminders(command(deployment), at))
+
+
+def command(deployment: Deployment) -> Event:
+    """What its worker is told."""
+    return Event(
         "DeploymentRequested",
         {
             "deploymentId": f"dep-{deployment.id}",
-            "promotionId": f"prom-{promotion.id}",
-            "releaseId": f"rel-{promotion.release}",
-            "environment": promotion.environment_name,
-            "token": token,
+            "promotionId": f"prom-{deployment.promotion}",
+            "releaseId": f"rel-{deployment.release}",
+            "environment": deployment.environment_name,
+            "token": deployment.token,
         },
-        project=promotion.project,
-        module=promotion.module,
+        project=deployment.project,
+        module=deployment.module,
     )
-    return Change(deployment, "deployment.started", with_reminders(command, at))
 
 
 def is_over(deployment: Deployment) -> bool:
@@ -97,14 +136,35 @@ def applied(deployment: Deployment, at: datetime) -> Change[Deployment]:
 
 def condemn(deployment: Deployment, cause: str, at: datetime) -> Change[Deployment]:
     """Decide that it failed, before anything is cleaned up: a retry of the cleaning up must not mistake
-    the restored state for its own success."""
+    the restored state for its own success. What was let near anybody's requests is rolled back."""
+    seen = deployment.step is DeploymentStep.HEALTH_GATING
+    status = MACHINE.next(deployment.status, "roll_back") if seen else deployment.status
     MACHINE.next(deployment.status, "fail")
-    return Change(replace(deployment, cause=cause, updated_at=at), "deployment.condemned")
+    return Change(
+        replace(deployment, status=status, cause=cause, updated_at=at),
+        "deployment.rolling-back" if seen else "deployment.condemned",
+    )
 
 
 def fail(deployment: Deployment, at: datetime) -> Change[Deployment]:
     status = MACHINE.next(deployment.status, "fail")
     return Change(replace(deployment, status=status, completed_at=at, updated_at=at), "deployment.failed")
+
+
+def rolled_back(deployment: Deployment, at: datetime, *, runs: bool) -> Change[Deployment]:
+    """What ran before runs again, or (not `runs`) does not."""
+    status = MACHINE.next(deployment.status, "finish_rollback" if runs else "fail_rollback")
+    back = replace(deployment, status=status, completed_at=at, updated_at=at)
+    told: dict[str, object] = {
+        "deploymentId": f"dep-{back.id}",
+        "promotionId": f"prom-{back.promotion}",
+        "releaseId": f"rel-{back.release}",
+        "environment": back.environment_name,
+        "previousReleaseId": f"rel-{back.previous_release}" if back.previous_release else None,
+        "cause": back.cause,
+    }
+    event = Event("DeploymentRolledBack", told, project=back.project, module=back.module)
+    return Change(back, f"deployment.{status.replace('_', '-')}", (event,) if runs else ())
 
 
 def succeed(deployment: Deployment, url: str | None, at: datetime) -> Change[Deployment]:

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from shared.domain.kernel.ids import child_id
 from shared.domain.kernel.record import Entity, record
-from shared.domain.releases.model import Strategy
+from shared.domain.releases.strategies import RolloutWish, Strategy
 
 
 class DeploymentKind(StrEnum):
@@ -37,7 +37,10 @@ class DeploymentStep(StrEnum):
 @record("deployment", root="environment")
 class Deployment(Entity):
     """`token` is the lane's when it started. `cause` says why it failed; once it is set, the outcome is
-    decided and only the cleaning up is left. `superseded_by` is the deployment that replaced it."""
+    decided and only the cleaning up is left. `superseded_by` is the deployment that replaced it.
+
+    A rollback is of a `promotion`, for a `reason`, and brings back what the deployment `restores` had
+    brought, which the promotion `restored_promotion` had asked for."""
 
     id: str
     tenant: str
@@ -54,7 +57,12 @@ class Deployment(Entity):
     token: int
     status: DeploymentStatus
     step: DeploymentStep
+    rollout: RolloutWish | None = None
     previous_release: str | None = None
+    previous_deployment: str | None = None
+    restores: str | None = None
+    restored_promotion: str | None = None
+    reason: str | None = None
     manifest: str | None = None
     gitops_commit: str | None = None
     url: str | None = None
@@ -65,6 +73,11 @@ class Deployment(Entity):
     completed_at: datetime | None = None
     updated_at: datetime
     revision: int = 0
+
+    @property
+    def serving(self) -> str:
+        """The promotion whose release it makes the environment run."""
+        return self.restored_promotion or self.promotion
 
 
 def deployment_id(promotion: str, token: int) -> str:

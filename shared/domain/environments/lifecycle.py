@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.deployments.model import Deployment
-from shared.domain.environments.errors import LaneTaken, UnknownEnvironment
+from shared.domain.environments.errors import LaneTaken, NoHold, PersonRequired, UnknownEnvironment
 from shared.domain.environments.model import (
     Arrival,
     Current,
     Entry,
     Environment,
+    Hold,
     Lane,
     Rung,
     arrival_id,
@@ -19,8 +20,10 @@ from shared.domain.environments.model import (
     environment_id,
     lane_id,
 )
+from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.change import Change
 from shared.domain.kernel.errors import Problem
+from shared.domain.kernel.events import Event
 from shared.domain.releases.model import Release
 
 _STAGES = {"production": "prod", "development": "dev", "testing": "test", "stage": "staging"}
@@ -148,6 +151,28 @@ def holds(lane: Lane, promotion: str, token: int) -> bool:
     return lane.lock == promotion and lane.token == token
 
 
+def hold(lane: Lane, reason: str, by: str, deployment: str, at: datetime) -> Lane:
+    """Nothing is let in until a person has looked at it. The first reason stays."""
+    return lane if lane.hold is not None else replace(lane, hold=Hold(reason, by, at, deployment))
+
+
+def release_hold(lane: Lane, environment: Environment, by: Actor, reason: str) -> Change[Lane]:
+    """Raises PersonRequired for automation, NoHold where nothing is held."""
+    if not by.is_human:
+        raise PersonRequired("A hold is released by a person; ask somebody who runs this environment.")
+    if lane.hold is None:
+        raise NoHold(f"Nothing holds {environment.name}.")
+    told = {"environment": environment.name, "change": "hold-released", "reason": reason}
+    return Change(
+        replace(lane, hold=None), "environment.hold-released", (Event("EnvironmentRulesChanged", told),)
+    )
+
+
+def withdraw(arrival: Arrival, cause: str) -> Arrival:
+    """The release was rolled back here: the next environment may not rely on it."""
+    return replace(arrival, withdrawn=cause)
+
+
 def take_over(
     environment: Environment,
     before: Current | None,
@@ -156,8 +181,10 @@ def take_over(
     *,
     url: str | None,
     at: datetime,
+    previous: tuple[str, str] | None,
 ) -> Change[Current]:
-    """The deployed release becomes what runs of its component here."""
+    """The deployed release becomes what runs of its component here; `previous` are the release and the
+    deployment that it can be rolled back to."""
     current = Current(
         id=current_id(environment.id, release.component),
         tenant=environment.tenant,
@@ -168,10 +195,10 @@ def take_over(
         release=release.id,
         version=release.version,
         release_digest=release.release_digest,
-        promotion=deployment.promotion,
+        promotion=deployment.serving,
         deployment=deployment.id,
-        previous_release=before.release if before else None,
-        previous_deployment=before.deployment if before else None,
+        previous_release=previous[0] if previous else None,
+        previous_deployment=previous[1] if previous else None,
         url=url,
         since=at,
         revision=before.revision if before else 0,
@@ -180,6 +207,7 @@ def take_over(
 
 
 def arrive(environment: Environment, deployment: Deployment, release: Release, at: datetime) -> Arrival:
+    """Also where it had arrived before and was withdrawn: what counts is that it came back."""
     return Arrival(
         id=arrival_id(environment.id, release.release_digest),
         tenant=environment.tenant,

@@ -57,6 +57,16 @@ class Entry(Entity):
     revision: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Nothing is let in since something was rolled back here. A person releases it."""
+
+    reason: str
+    by: str
+    at: datetime
+    deployment: str
+
+
 @record("lane", root="environment")
 class Lane(Entity):
     """The way into one environment. `queue` are the approved promotions in the order of their decisions,
@@ -69,6 +79,7 @@ class Lane(Entity):
     queue: tuple[str, ...] = ()
     lock: str | None = None
     token: int = 0
+    hold: Hold | None = None
     revision: int = 0
 
 
@@ -96,7 +107,8 @@ class Current(Entity):
 
 @record("arrival", root="environment")
 class Arrival(Entity):
-    """This content was deployed here once. Never removed: the next environment may rely on it."""
+    """This content was deployed here, `at` last. Never removed: the next environment may rely on it, unless
+    it was `withdrawn` here by a rollback."""
 
     id: str
     tenant: str
@@ -105,6 +117,7 @@ class Arrival(Entity):
     release_digest: str
     deployment: str
     at: datetime
+    withdrawn: str | None = None
     revision: int = 0
 
 

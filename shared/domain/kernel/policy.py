@@ -11,7 +11,10 @@ _DEVELOP = (
     "*.read",
     "devops.repositories.write",
     "devops.artifacts.write",
+    "devops.images.write",
+    "devops.packages.write",
     "devops.pullrequests.write",
+    "devops.pullrequests.review",
     "devops.pipelines.write",
     "devops.pipelines.run",
     "devops.releases.plan",
@@ -21,14 +24,27 @@ _OPERATE = (
     "devops.manifests.write",
     "devops.gitops.reconcile",
     "devops.releases.cancel",
+    "devops.releases.rollback",
+    "devops.environments.write",
+    "devops.environments.release",
+    "devops.iac.provision",
 )
+
+_BUILD = ("devops.buildresults.write", "devops.checks.write", "devops.images.scan")
+"""What a CI system says of its own work: nobody who wrote the code may say it instead."""
 
 ROLE_GRANTS: dict[str, tuple[str, ...]] = {
     "viewer": ("*.read",),
     "developer": _DEVELOP,
-    "approver": ("*.read", "devops.releases.approve"),
+    "approver": (
+        "*.read",
+        "devops.pullrequests.review",
+        "devops.releases.approve",
+        "devops.iac.approve",
+        "devops.images.release",
+    ),
     "operator": ("*.read", *_OPERATE),
-    "service-account": (*_DEVELOP, *_OPERATE),
+    "service-account": (*_DEVELOP, *_OPERATE, *_BUILD),
     "agent": _DEVELOP,
     "admin": ("*",),
 }

@@ -1,6 +1,6 @@
 """The rules of promotion that can be broken."""
 
-from shared.domain.kernel.errors import Conflict, Invalid, RuleBroken
+from shared.domain.kernel.errors import Conflict, Forbidden, Invalid, RuleBroken
 
 
 class EnvironmentSkipped(RuleBroken):
@@ -37,3 +37,15 @@ class NotCancellable(Conflict):
     """It is being deployed, or has ended."""
 
     code = "not_cancellable"
+
+
+class NotFrozen(Conflict):
+    """There is no freeze to override, or it is past being let in."""
+
+    code = "not_frozen"
+
+
+class OverrideNeedsPerson(Forbidden):
+    """Automation does not override a freeze."""
+
+    code = "person_required"

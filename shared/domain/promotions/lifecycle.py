@@ -8,10 +8,12 @@ from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.change import Change
 from shared.domain.kernel.events import Event
 from shared.domain.kernel.machine import Machine
-from shared.domain.promotions.errors import NotCancellable
+from shared.domain.promotions.errors import NotCancellable, NotFrozen, OverrideNeedsPerson
 from shared.domain.promotions.gates import EVALUATOR, Evaluation
 from shared.domain.promotions.model import (
+    OPEN,
     DecisionRecord,
+    Override,
     Promotion,
     PromotionStatus,
     PromotionStep,
@@ -55,6 +57,7 @@ def request(release: Release, hop: Hop, environment: Environment) -> Change[Prom
         environment_name=environment.name,
         source_environment=environment.previous,
         strategy=hop.strategy,
+        rollout=hop.rollout,
         reason=hop.reason,
         planned_by=release.created_by,
         planned_for=release.created_for,
@@ -80,6 +83,7 @@ def settle(promotion: Promotion, evaluation: Evaluation, at: datetime) -> Change
     known = (promotion.status, promotion.verdicts, promotion.approvals_granted)
     if known == (status, evaluation.verdicts, evaluation.granted):
         return None
+    is_delayed = evaluation.is_delayed and status in (S.PENDING, S.APPROVED)
     ended = status in (S.REJECTED, S.CANCELLED)
     decided = ended or (status is S.APPROVED and promotion.status is not S.APPROVED)
     settled = replace(
@@ -88,15 +92,26 @@ def settle(promotion: Promotion, evaluation: Evaluation, at: datetime) -> Change
         verdicts=evaluation.verdicts,
         approvals_granted=evaluation.granted,
         has_quorum=0 < promotion.required_approvals <= evaluation.granted,
+        is_delayed=is_delayed,
+        wakes_at=evaluation.wakes_at,
         decisions=promotion.decisions + 1,
         cause=evaluation.reasons if ended else promotion.cause,
         decided_at=at if decided else promotion.decided_at,
         completed_at=at if ended else None,
         updated_at=at,
     )
-    return Change(
-        settled, f"promotion.{_ACTIONS[verb]}", _outcome(settled, evaluation.approvers) if decided else ()
-    )
+    events = list(_outcome(settled, evaluation.approvers) if decided else ())
+    if is_delayed and not promotion.is_delayed:
+        events.append(_fact("ReleaseDelayed", settled, cause=evaluation.reasons))
+    if settled.wakes_at is not None and settled.wakes_at != promotion.wakes_at:
+        events.extend(wake(settled))
+    return Change(settled, f"promotion.{_ACTIONS[verb]}", tuple(events))
+
+
+def wake(promotion: Promotion) -> tuple[Event, ...]:
+    """The message that asks again when its waiting is over by the calendar."""
+    told: dict[str, object] = {"promotionId": f"prom-{promotion.id}"}
+    return (Event("PromotionDue", told, not_before=promotion.wakes_at),)
 
 
 _ACTIONS = {
@@ -144,7 +159,7 @@ def take_vote(promotion: Promotion, approval: str) -> Promotion:
 def cancel(promotion: Promotion, by: Actor, reason: str, at: datetime) -> Change[Promotion]:
     if not MACHINE.can(promotion.status, "cancel"):
         hint = (
-            "a deployment that has started is seen through; wait for its outcome"
+            "a deployment that has started is aborted instead, which brings back what ran before"
             if promotion.status is S.DEPLOYING
             else "it has ended"
         )
@@ -157,6 +172,8 @@ def cancel(promotion: Promotion, by: Actor, reason: str, at: datetime) -> Change
         promotion,
         status=MACHINE.next(promotion.status, "cancel"),
         cause=cause,
+        is_delayed=False,
+        wakes_at=None,
         decided_at=promotion.decided_at or at,
         completed_at=at,
         updated_at=at,
@@ -178,6 +195,20 @@ def start(promotion: Promotion, deployment: str, at: datetime) -> Change[Promoti
 
 def step_to(promotion: Promotion, step: PromotionStep, at: datetime) -> Promotion:
     return replace(promotion, step=step, updated_at=at)
+
+
+def override_freeze(promotion: Promotion, by: Actor, reason: str, at: datetime) -> Change[Promotion]:
+    """An emergency: freezes no longer hold this promotion up. Everything else still does."""
+    if not by.is_human:
+        raise OverrideNeedsPerson("A freeze is overridden by a person; ask somebody who may.")
+    if promotion.status not in OPEN or promotion.status is S.DEPLOYING:
+        raise NotFrozen(
+            f"This promotion is {promotion.status.replace('_', ' ')}; there is nothing to override.",
+            status=str(promotion.status),
+        )
+    let_in = replace(promotion, override=Override(by.subject, reason, at), updated_at=at)
+    told = _fact("FreezeOverrideGranted", let_in, grantedBy=by.subject, reason=reason)
+    return Change(let_in, "promotion.freeze-overridden", (told,))
 
 
 def complete(
@@ -204,9 +235,28 @@ def fail(promotion: Promotion, cause: str, at: datetime) -> Change[Promotion]:
     return Change(failed, "promotion.failed", (_fact("PromotionFailed", failed, cause=cause),))
 
 
+def roll_back(promotion: Promotion, cause: str, at: datetime) -> Change[Promotion]:
+    """What ran before it runs again."""
+    back = replace(
+        promotion,
+        status=MACHINE.next(promotion.status, "roll_back"),
+        cause=cause,
+        completed_at=at,
+        updated_at=at,
+    )
+    return Change(back, "promotion.rolled-back", (_fact("ReleaseRolledBack", back, cause=cause),))
+
+
+def reinstate(promotion: Promotion, at: datetime) -> Change[Promotion]:
+    """A rollback has made it what runs again."""
+    return Change(replace(promotion, superseded_by=None, updated_at=at), "promotion.reinstated")
+
+
 def supersede(promotion: Promotion, by: str, at: datetime) -> Change[Promotion]:
     """Another release runs in its place now."""
-    return Change(replace(promotion, superseded_by=by, updated_at=at), "promotion.superseded")
+    replaced = replace(promotion, superseded_by=by, updated_at=at)
+    fact = _fact("ReleaseSuperseded", replaced, supersededBy=f"prom-{by}")
+    return Change(replaced, "promotion.superseded", (fact,))
 
 
 def _outcome(promotion: Promotion, approvers: tuple[str, ...] = ()) -> tuple[Event, ...]:

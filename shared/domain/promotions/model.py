@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from shared.domain.kernel.ids import child_id
 from shared.domain.kernel.record import Entity, record
-from shared.domain.releases.model import Strategy
+from shared.domain.releases.strategies import RolloutWish, Strategy
 
 
 class PromotionStatus(StrEnum):
@@ -43,12 +43,23 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one gate said. `until` is when waiting ends by itself, where that is known."""
+    """What one gate said: a sentence, and a code for programs. `until` is when waiting ends by itself, where
+    that is known."""
 
     gate: str
     outcome: Outcome
     reason: str = ""
     until: datetime | None = None
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A person lets it in although starts are frozen."""
+
+    by: str
+    reason: str
+    at: datetime
 
 
 class Result(StrEnum):
@@ -74,6 +85,7 @@ class Promotion(Entity):
     environment_name: str
     source_environment: str | None
     strategy: Strategy
+    rollout: RolloutWish | None = None
     reason: str
     planned_by: str
     planned_for: str | None
@@ -89,6 +101,11 @@ class Promotion(Entity):
     approvals_granted: int = 0
     has_quorum: bool = False
     """Enough votes, where votes are needed at all. Stored, because lists are filtered by it."""
+    is_delayed: bool = False
+    """A freeze or a hold is what it waits for. Stored, because lists are filtered by it."""
+    wakes_at: datetime | None = None
+    """When waiting ends by itself, where that is known."""
+    override: Override | None = None
     deployment: str | None = None
     url: str | None = None
     cause: str | None = None

@@ -16,6 +16,8 @@ class BuildMismatch(RuleBroken):
 
 
 class StrategyUnavailable(RuleBroken):
+    """The environment does not allow it."""
+
     code = "strategy_unavailable"
 
 
@@ -29,3 +31,9 @@ class AlreadyDeployed(Conflict):
     """The release is what runs in that environment."""
 
     code = "already_deployed"
+
+
+class NothingToRetry(Conflict):
+    """Its last promotion into that environment has not failed."""
+
+    code = "nothing_to_retry"

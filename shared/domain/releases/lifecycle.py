@@ -20,12 +20,14 @@ from shared.domain.releases.model import (
     ReleaseStatus,
     ReleaseTrack,
     Role,
+    RolloutWish,
     Source,
     Strategy,
     promotion_id,
     release_id,
     release_track_id,
 )
+from shared.domain.releases.strategies import RolloutSettings, check_settings, wished
 
 MACHINE = Machine(
     "release",
@@ -38,9 +40,6 @@ MACHINE = Machine(
     },
 )
 
-AVAILABLE_STRATEGIES = (Strategy.ROLLING_UPDATE, Strategy.RECREATE)
-"""What the folder target can carry out: start beside and switch, or stop and start."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseDraft:
@@ -51,6 +50,7 @@ class ReleaseDraft:
     build_result: str
     target_environment: str
     strategy: Strategy
+    rollout: RolloutWish | None = None
 
 
 def check_plan(draft: ReleaseDraft, build: BuildResult) -> None:
@@ -71,15 +71,14 @@ def check_plan(draft: ReleaseDraft, build: BuildResult) -> None:
         raise BuildNotReleasable(
             "The build published no artifact; let its pipeline publish one and run it again."
         )
-    check_strategy(draft.strategy)
+    check_settings(wished(RolloutSettings(), draft.rollout), field="rollout")
 
 
-def check_strategy(strategy: Strategy) -> None:
-    if strategy not in AVAILABLE_STRATEGIES:
-        available = " or ".join(AVAILABLE_STRATEGIES)
+def check_strategy(strategy: Strategy, allowed: Sequence[Strategy], environment: str) -> None:
+    if strategy not in allowed:
         raise StrategyUnavailable(
-            f"The strategy {strategy} cannot be carried out by the targets here; use {available}.",
-            available=[str(known) for known in AVAILABLE_STRATEGIES],
+            f"{environment} does not allow the strategy {strategy}; use {' or '.join(allowed)}.",
+            available=[str(known) for known in allowed],
         )
 
 
@@ -146,9 +145,11 @@ def plan(
     strategy: Strategy,
     by: Actor,
     at: datetime,
+    rollout: RolloutWish | None = None,
 ) -> Change[ReleaseTrack]:
     """The release is planned into an environment; a worker sees to it that its promotion opens."""
-    hop = _hop(track, environment, strategy, f"Release {release.version} was planned.", by, at)
+    reason = f"Release {release.version} was planned."
+    hop = replace(hop_into(track, environment, strategy, reason, by, at), rollout=rollout)
     payload: dict[str, object] = {
         "releaseId": f"rel-{release.id}",
         "number": release.number,
@@ -160,6 +161,8 @@ def plan(
         "strategy": str(hop.strategy),
         "requiredApprovals": environment.required_approvals,
         "plannedBy": hop.requested_by,
+        "repositoryId": f"repo-{release.source.repository}",
+        "commitSha": release.source.commit_sha,
     }
     event = Event("ReleasePlanned", payload, project=release.project, module=release.module)
     return Change(replace(track, hops=(*track.hops, hop)), "release.planned", (event,))
@@ -169,21 +172,41 @@ def promote(
     release: Release, track: ReleaseTrack, environment: Environment, by: Actor, at: datetime
 ) -> Change[ReleaseTrack]:
     """The release goes on into one more environment, the way that it went into the one before."""
-    strategy = track.hops[-1].strategy if track.hops else Strategy.ROLLING_UPDATE
-    hop = _hop(track, environment, strategy, "The next environment was asked for.", by, at)
+    return _ask(release, track, next_hop(track, environment, by, at), "release.promotion-requested")
+
+
+def retry(
+    release: Release, track: ReleaseTrack, environment: Environment, reason: str, by: Actor, at: datetime
+) -> Change[ReleaseTrack]:
+    """The release goes into an environment once more, the way that it was tried before; votes are cast
+    anew."""
+    before = track.into(environment.name)[-1]
+    hop = hop_into(track, environment, before.strategy, reason or "It was tried again.", by, at)
+    return _ask(release, track, replace(hop, rollout=before.rollout), "release.retried")
+
+
+def next_hop(track: ReleaseTrack, environment: Environment, by: Actor, at: datetime) -> Hop:
+    """What promoting the release into the environment would ask for."""
+    last = track.hops[-1] if track.hops else None
+    strategy = last.strategy if last else Strategy.ROLLING_UPDATE
+    hop = hop_into(track, environment, strategy, "The next environment was asked for.", by, at)
+    return replace(hop, rollout=last.rollout if last else None)
+
+
+def _ask(release: Release, track: ReleaseTrack, hop: Hop, action: str) -> Change[ReleaseTrack]:
     payload: dict[str, object] = {
         "releaseId": f"rel-{release.id}",
         "version": release.version,
         "promotionId": f"prom-{hop.promotion}",
-        "environment": environment.name,
+        "environment": hop.environment,
         "strategy": str(hop.strategy),
         "requestedBy": hop.requested_by,
     }
     event = Event("PromotionReady", payload, project=release.project, module=release.module)
-    return Change(replace(track, hops=(*track.hops, hop)), "release.promotion-requested", (event,))
+    return Change(replace(track, hops=(*track.hops, hop)), action, (event,))
 
 
-def _hop(
+def hop_into(
     track: ReleaseTrack, environment: Environment, strategy: Strategy, reason: str, by: Actor, at: datetime
 ) -> Hop:
     return Hop(

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from shared.domain.kernel.ids import child_id
 from shared.domain.kernel.record import Entity, record
+from shared.domain.releases.strategies import RolloutWish, Strategy
 
 
 class ReleaseStatus(StrEnum):
@@ -13,15 +14,6 @@ class ReleaseStatus(StrEnum):
     READY = "ready"
     DEPRECATED = "deprecated"
     ARCHIVED = "archived"
-
-
-class Strategy(StrEnum):
-    """How a deployment replaces what runs; the values are the contract's own words."""
-
-    ROLLING_UPDATE = "RollingUpdate"
-    BLUE_GREEN = "BlueGreen"
-    CANARY = "Canary"
-    RECREATE = "Recreate"
 
 
 class Role(StrEnum):
@@ -100,6 +92,7 @@ class Hop:
     requested_by: str
     requested_for: str | None
     requested_at: datetime
+    rollout: RolloutWish | None = None
 
 
 @record("release-track", root="component")
@@ -133,3 +126,19 @@ def release_track_id(release: str) -> str:
 def promotion_id(environment_id: str, release: str, ordinal: int) -> str:
     """The id of the `ordinal`-th promotion of a release into an environment, known before it exists."""
     return child_id(environment_id, "promotion", release, str(ordinal))
+
+
+__all__ = [
+    "Hop",
+    "Release",
+    "ReleaseComponent",
+    "ReleaseStatus",
+    "ReleaseTrack",
+    "Role",
+    "RolloutWish",
+    "Source",
+    "Strategy",
+    "promotion_id",
+    "release_id",
+    "release_track_id",
+]

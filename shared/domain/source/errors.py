@@ -1,6 +1,6 @@
 """The rules of source control that can be broken."""
 
-from shared.domain.kernel.errors import AlreadyExists, Conflict, RuleBroken
+from shared.domain.kernel.errors import AlreadyExists, Conflict, Forbidden, RuleBroken
 
 
 class RepositoryExists(AlreadyExists):
@@ -43,8 +43,58 @@ class PullRequestExists(AlreadyExists):
     code = "pull_request_exists"
 
 
-class ChecksNotPassed(Conflict):
+class NotMergeable(Conflict):
+    """Something stands between a pull request and its merge; `blockers` lists all of it."""
+
+    code = "not_mergeable"
+
+
+class ChecksNotPassed(NotMergeable):
     code = "checks_not_passed"
+
+
+class DraftPullRequest(NotMergeable):
+    code = "draft_pull_request"
+
+
+class MergeConflicts(NotMergeable):
+    code = "merge_conflict"
+
+
+class StrategyNotAllowed(NotMergeable):
+    code = "strategy_not_allowed"
+
+
+class TooManyPolicies(RuleBroken):
+    code = "too_many_policies"
+
+
+class TooManyChecks(RuleBroken):
+    code = "too_many_checks"
+
+
+class TooManyReviewers(RuleBroken):
+    code = "too_many_reviewers"
+
+
+class CheckUnknown(RuleBroken):
+    code = "check_unknown"
+
+
+class CheckRunning(Conflict):
+    code = "check_running"
+
+
+class ReviewStands(Conflict):
+    code = "review_stands"
+
+
+class OwnPullRequest(Forbidden):
+    code = "own_pull_request"
+
+
+class BypassNotAllowed(Forbidden):
+    code = "bypass_not_allowed"
 
 
 class StaleSource(Conflict):

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from tests.faults.crash_points import scenarios_rollouts  # noqa: F401 - they add themselves
 from tests.faults.crash_points.evidence import Facts, Remains, differences
 from tests.faults.crash_points.faults import Faults, Killed, Mode, Point
 from tests.faults.crash_points.installation import (

@@ -99,7 +99,9 @@ class Remains:
         lines["audit"] = list(self._audit())
         lines["git"] = [f"{place} {branch} {shas}" for place, branch, shas in self.branches()]
         lines["blobs"] = [str(path.relative_to(self.folder)) for path in _files(self.folder / "blobs")]
+        lines["images"] = [f"{path} {path.read_bytes()!r}" for path in _files(self.folder / "registry")]
         lines["targets"] = [_text(json.loads(path.read_bytes())) for path in self._states()]
+        lines["stacks"] = [path.read_text() for path in _files(self.folder / "infrastructure")]
         lines["messages"] = [" ".join(message) for message in self.messages]
         return {about: _counted(_renamed(each, named) for each in found) for about, found in lines.items()}
 
@@ -215,6 +217,13 @@ class Remains:
         for lane in self.bodies("lane"):
             if lane["lock"] is not None:
                 yield f"a lane is locked and nothing is being deployed: {lane['environment']}"
+        # A caller that dies while it previews leaves that to a reminder, whose time has not come.
+        previewed = {
+            body["id"] for body in self.bodies("infrastructure-plan") if body["status"] == "previewing"
+        }
+        for stack in self.bodies("stack"):
+            if stack["lock"] not in {None, *previewed}:
+                yield f"a stack is held and nothing is being done: {stack['name']}"
         if list((self.folder / "git" / ".journal").iterdir()):
             yield "the journal has moves that nobody recorded"
         if list((self.folder / "work").glob("*")):

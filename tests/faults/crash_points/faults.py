@@ -50,6 +50,8 @@ READS = frozenset(
         "blobs": ("read", "info", "signed_url"),
         "vault": ("get", "versions"),
         "target": ("observe",),
+        "provisioner": ("preview", "state", "log"),
+        "registry": ("has_blob", "read_blob", "find_manifest", "tags"),
         "source_host": (
             *("exists", "branches", "head", "merge_base", "is_ancestor", "diff"),
             *("info", "log", "read_file", "list_files", "pending"),

@@ -22,8 +22,10 @@ from shared.adapters.embedded.bus import SqliteBus
 from shared.adapters.embedded.store import SqliteStore
 from shared.adapters.embedded.vault import FileVault
 from shared.adapters.hosts.embedded_git import EmbeddedGit
+from shared.adapters.registries.oci_layout import LayoutRegistry
 from shared.adapters.targets.folder import FolderTarget
 from shared.app import App, build_app
+from shared.domain.images.model import EMBEDDED
 from shared.domain.kernel.errors import Conflict, Transient
 from shared.names import INDEXES
 from shared.ports.bus import Received
@@ -33,6 +35,8 @@ from shared.ports.store import Document
 from shared.settings import Settings
 from tests.faults.crash_points.faults import Faults, faulty_ports
 from tests.support.api import KnownTokens
+from tests.support.event_schemas import require_declared
+from tests.support.infrastructure import PROGRAM, MadeUpProvisioner
 
 
 @dataclass(frozen=True)
@@ -173,9 +177,12 @@ class Installation:
             source_host=EmbeddedGit(folder / "git", self.git_clock),
             target=FolderTarget(folder / "environments", clock, health_timeout=5),
             runner=QuickRunner(folder / "work"),
+            registry=LayoutRegistry(folder / "registry"),
+            provisioner=MadeUpProvisioner(folder / "infrastructure"),
         )
-        settings = Settings.load({}, data_dir=folder)
+        settings = Settings.load({}, data_dir=folder, iac_programs={PROGRAM: folder})
         ports = self.plant.ports(ports)
+        ports["registries"] = {EMBEDDED: ports.pop("registry")}
         app = build_app(settings, clock=clock, ids=self.ids, tokens=KnownTokens(), **ports)
         self.app = self.plant.app(app)
 
@@ -221,6 +228,8 @@ class Installation:
                     await self._work()
                     self.checkpoint = self._read
                     return document
+                if document.kind == "outbox":
+                    require_declared([document.body])
                 await relay([{"kind": document.kind, "body": document.body}], self.app.bus)
                 self._read = document.sequence
                 if before is not None:

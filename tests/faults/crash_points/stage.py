@@ -81,14 +81,20 @@ class Stage:
         await self.post(f"{place}/commits", a_commit(name, "first.py"))
         return place
 
-    async def pull_request(self, branch: str) -> str:
+    async def policy(self, **requirements: object) -> None:
+        """What the default branch needs, beside its build."""
+        path = self.path("/repositories/{repositoryId}/branch-policies/default")
+        body = {"pattern": "main", **requirements}
+        await Api(self.installation.app).expect(200, "PUT", path, body)
+
+    async def pull_request(self, branch: str, **more: object) -> str:
         """An open pull request whose checks have passed; its path."""
         await self.changed_branch(branch)
-        request = await self.post("/pull-requests", self.a_pull_request(branch))
+        request = await self.post("/pull-requests", self.a_pull_request(branch) | more)
         await self.drain()
         return f"/pull-requests/{request['pullRequestId']}"
 
-    def a_pull_request(self, branch: str) -> dict[str, str]:
+    def a_pull_request(self, branch: str) -> dict[str, object]:
         return {
             "repositoryId": self.world.ids["repositoryId"],
             "sourceBranch": branch,
