@@ -16,6 +16,7 @@ from functions.http.errors import UNKNOWN, Failure, NotAcceptable, UnsupportedMe
 from functions.http.logs import REQUESTS, with_fields
 from functions.http.media import Offer, choose, is_taken
 from functions.http.render import Answer, render, unless_known
+from functions.http.response import Response
 from functions.http.tracing import Ended, open_span, tell, trace_from, traceparent_of
 from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.errors import DeliveryError
@@ -211,6 +212,4 @@ def _respond(
     }
     if dialect.echoes_request_id:
         headers["X-Request-Id"] = _request_id(received, trace)
-    return func.HttpResponse(
-        answer.body, status_code=answer.status, headers=headers, mimetype=answer.content_type
-    )
+    return Response(answer.status, answer.body, answer.content_type, headers)

@@ -31,7 +31,11 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 @pytest.fixture
 def by_hand() -> Iterator[None]:
     gc.disable()
+    # Each look at the garbage would otherwise go through all that other tests have loaded, too.
+    gc.collect()
+    gc.freeze()
     yield
+    gc.unfreeze()
     gc.set_debug(0)
     gc.garbage.clear()
     gc.enable()
