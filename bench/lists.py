@@ -19,6 +19,7 @@ from time import perf_counter
 
 from bench.report import Bar, Report, table
 from shared.adapters.codec import RecordCodec
+from shared.adapters.embedded.query_tables import tables_for
 from shared.adapters.embedded.store import SqliteStore
 from shared.adapters.embedded.system import RandomIds, SystemClock
 from shared.domain.components.model import component_id
@@ -100,6 +101,7 @@ async def fill(path: Path, count: int) -> Filled:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA cache_size = -524288")
         connection.executemany("INSERT INTO documents VALUES (?, ?, ?, ?, 'release', ?, NULL)", _rows(count))
+        connection.execute(tables_for(INDEXES)["release"].fill)
         connection.execute("UPDATE counter SET last = ?", (count,))
         connection.commit()
     views = Views(store, INDEXES, feed=store)

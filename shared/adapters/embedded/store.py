@@ -4,7 +4,6 @@ A document's etag is the sequence of its last write: new at every write, and nev
 """
 
 import asyncio
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -15,6 +14,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from shared.adapters.embedded.query_tables import QueryTable, install, query_sql, tables_for
 from shared.adapters.embedded.sqlite import Database, Run, Value, advance, micros
 from shared.domain.kernel.errors import Permanent
 from shared.domain.kernel.filters import evaluate
@@ -62,13 +62,12 @@ _DELETE = f"DELETE FROM documents WHERE {_CURRENT}"  # noqa: S608
 _PURGE = """
 DELETE FROM documents WHERE sequence IN
     (SELECT sequence FROM documents WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)
+RETURNING kind, tenant, root, id
 """
 _LAST = "\U0010ffff"
 """Sorts after every character that ids are made of."""
-_INDEX_PREFIX = "query:"
 _STRIDE = 200
 """Documents that a walk takes at a time."""
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
 class SqliteStore:
@@ -82,13 +81,13 @@ class SqliteStore:
     def __init__(self, path: Path, indexes: Sequence[Index], clock: Clock) -> None:
         self._clock = clock
         self._indexes = {(index.kind, frozenset(index.equal), index.order): index for index in indexes}
-        wanted = {index_name(index): index_sql(index) for index in indexes}
+        self._tables = tables_for(indexes)
         self._database = Database(path, _SCHEMA)
         with self._database.transaction() as run:
-            _make_indexes(run, wanted)
+            install(run, self._tables.values())
 
     def open(self, tenant: str) -> "SqliteTenant":
-        return SqliteTenant(self._database, self._clock, self._indexes, tenant)
+        return SqliteTenant(self._database, self._clock, self._indexes, self._tables, tenant)
 
     async def ready(self) -> None:
         self._database.check()
@@ -110,7 +109,11 @@ class SqliteStore:
     async def purge(self, limit: int = 500) -> int:
         """Remove at most `limit` expired documents for good, oldest first; returns how many."""
         with self._database.transaction() as run:
-            return run(_PURGE, (micros(self._clock.now()), limit)).rowcount
+            gone = run(_PURGE, (micros(self._clock.now()), limit)).fetchall()
+            for kind, *key in gone:
+                if (table := self._tables.get(kind)) is not None:
+                    run(table.delete, key)
+            return len(gone)
 
     async def aclose(self) -> None:
         self._database.close()
@@ -123,10 +126,11 @@ class SqliteTenant:
     database: Database
     clock: Clock
     indexes: dict[tuple[str, frozenset[str], str], Index]
+    tables: dict[str, QueryTable]
     tenant: str
 
     def partition(self, root: Root) -> "SqlitePartition":
-        return SqlitePartition(self.database, self.clock, self.tenant, str(root))
+        return SqlitePartition(self.database, self.clock, self.tables, self.tenant, str(root))
 
     async def query(self, query: Query) -> list[Document]:
         if query.residual is not None:
@@ -173,10 +177,10 @@ class SqliteTenant:
         # at once would make SQLite walk the index from its start.
         value, last_id = query.after
         sql = query_sql(index, "equals", query.descending)
-        rows = self.database.durable_rows(sql, (*same, value, last_id, now, query.limit))
+        rows = self.database.durable_rows(sql, (*same, value, last_id, now, query.limit, 0))
         if len(rows) < query.limit:
             sql = query_sql(index, "beyond", query.descending)
-            rows += self.database.durable_rows(sql, (*same, value, now, query.limit - len(rows)))
+            rows += self.database.durable_rows(sql, (*same, value, now, query.limit - len(rows), 0))
         return rows
 
 
@@ -186,6 +190,7 @@ class SqlitePartition:
 
     database: Database
     clock: Clock
+    tables: dict[str, QueryTable]
     tenant: str
     root: str
 
@@ -237,76 +242,20 @@ class SqlitePartition:
                 done = run(_REPLACE, (sequence, write.kind, body, expires_at, *key, write.etag, now))
             case "delete":
                 done = run(_DELETE, (*key, write.etag, now))
-        return done.rowcount == 1
-
-
-def index_name(index: Index) -> str:
-    """Says everything the index is about; raises ValueError for names that cannot stand in SQL."""
-    for name in (index.kind, *index.equal, index.order):
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} in {index} must be letters, digits, `-` and `_`, a letter first.")
-    return f"{_INDEX_PREFIX}{index.kind}:{','.join(index.equal)}:{index.order}"
-
-
-def index_sql(index: Index) -> str:
-    # The expiry stands last, so that what is skipped is skipped within the index, without its document.
-    columns = ["tenant", *map(_equal, index.equal), _position(index), "id", "expires_at"]
-    return f'CREATE INDEX "{index_name(index)}" ON documents ({", ".join(columns)}) WHERE {_indexed(index)}'
-
-
-@cache
-def query_sql(index: Index, part: str, descending: bool) -> str:
-    """One range of an index: the `first` page, the `equals` of an order value after an id, what is `beyond`.
-
-    Takes the tenant, the index's equal values as JSON, the order value and the id where the part has them,
-    now, a limit, and for the first page how many to skip. INDEXED BY makes SQLite refuse rather than choose
-    another way.
-    """
-    over, direction = ("<", "DESC") if descending else (">", "ASC")
-    position = _position(index)
-    terms = [_indexed(index), "tenant = ?", *(f"{_equal(name)} = ?" for name in index.equal)]
-    order = f"{position} {direction}, id {direction}"
-    if part == "equals":
-        terms += [f"{position} = ?", f"id {over} ?"]
-        order = f"id {direction}"  # SQLite would sort by a fixed expression as well
-    elif part == "beyond":
-        terms += [f"{position} {over} ?"]
-    return (
-        f'{_SELECT} INDEXED BY "{index_name(index)}" WHERE {" AND ".join([*terms, _ALIVE])}'
-        f" ORDER BY {order} LIMIT ?{' OFFSET ?' if part == 'first' else ''}"
-    )
-
-
-def _equal(field: str) -> str:
-    """The field as JSON text, in which `true`, `1` and `"1"` differ."""
-    return f"body -> '$.\"{field}\"'"
-
-
-def _position(index: Index) -> str:
-    return f"json_extract(body, '$.\"{index.order}\"')"
-
-
-def _indexed(index: Index) -> str:
-    return f"kind = '{index.kind}' AND {_position(index)} IS NOT NULL"
+        if done.rowcount != 1:
+            return False
+        if (table := self.tables.get(write.kind)) is not None:
+            if write.op == "delete":
+                run(table.delete, key)
+            else:
+                run(table.upsert, (*key, sequence, expires_at, body))
+        return True
 
 
 @cache
 def _read_sql(count: int) -> str:
     marks = ", ".join("?" * count)
     return f"{_SELECT} WHERE tenant = ? AND root = ? AND id IN ({marks}) AND {_ALIVE}"
-
-
-def _make_indexes(run: Run, wanted: dict[str, str]) -> None:
-    """Bring the file's query indexes to exactly `wanted` (name -> SQL), remaking those whose SQL changed."""
-    listed = run(
-        "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND name LIKE ? || '%'", (_INDEX_PREFIX,)
-    )
-    present = {str(name): str(sql) for name, sql in listed.fetchall()}
-    for name in present.keys() - {name for name, sql in wanted.items() if present.get(name) == sql}:
-        run(f'DROP INDEX "{name}"', ())
-        del present[name]
-    for name in wanted.keys() - present.keys():
-        run(wanted[name], ())
 
 
 def _documents(rows: Iterable[tuple[Any, ...]]) -> list[Document]:
