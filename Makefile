@@ -30,7 +30,7 @@ else
 endif
 
 test: setup ## the tests
-	@$(BIN)/python -m pytest -q -n 4 --dist loadfile
+	@$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
 fuzz: setup ## ask every operation for more, for longer
 	@SLIPWAY_FUZZ_EXAMPLES=200 $(BIN)/python -m pytest -q tests/api/test_fuzz.py
