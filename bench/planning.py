@@ -22,6 +22,8 @@ from shared.services.unit import Unit
 from shared.settings import Settings
 
 NAME = "product"
+WARMUP = 2 * CONNECTIONS
+"""Releases that are planned before any is counted: the first calls load what they need."""
 
 
 def planning(folder: Path, rounds: int, seconds: float, builds: int) -> Report:
@@ -29,9 +31,12 @@ def planning(folder: Path, rounds: int, seconds: float, builds: int) -> Report:
     with ExitStack() as stack:
         known = stack.enter_context(identity(folder / "planning"))
         side = Side(stack.enter_context(serving(NAME, "host", ".", folder, known)))
-        share = len(prepared) // rounds
+        _round(side, known, prepared[:WARMUP], "warm-up", 0.5)
+        side.rounds.clear()
+        share = (len(prepared) - WARMUP) // rounds
         for turn in range(rounds):
-            _round(side, known, prepared[turn * share : (turn + 1) * share], f"plan-{turn}", seconds)
+            start = WARMUP + turn * share
+            _round(side, known, prepared[start : start + share], f"plan-{turn}", seconds)
     rows = [[f"{method} {path}", *figures(side.rounds[method])] for method, path in _PATHS.items()]
     head = ["", "min/s", "median/s", "max/s", "p50 ms", "p99 ms", "server CPU us"]
     return Report("The product's own release endpoints, role api", table(head, rows))
