@@ -20,10 +20,13 @@ from shared.ports.index import Index
 from shared.ports.store import Feed, Store
 from tests.contracts.azure_devops_site import SITES as AZURE_DEVOPS
 from tests.contracts.azure_site import AzureSite
-from tests.contracts.cosmos_site import SITES, connections_closed
+from tests.contracts.cosmos_site import SITES, StandInSite, connections_closed
 from tests.contracts.github_site import SITES as GITHUB
 from tests.contracts.servicebus_site import SITES as SERVICE_BUS
 from tests.contracts.servicebus_site import OwnBus
+from tests.contracts.vendor_bench import VendorBench
+from tests.contracts.vendor_sites import VENDORS
+from tests.standins.cosmos.account import Account, Session, an_account, open_session
 from tests.support.app import SteppingClock
 from tests.support.targets import Artifact, Pack, made, tar_gz
 
@@ -71,6 +74,29 @@ STORES: dict[str, Callable[[Path, Sequence[Index], Clock], FeedingStore]] = {
     "cosmos": cosmos_store,
 }
 BUSES = ("sqlite_bus", "service_bus")
+
+
+@pytest.fixture
+async def cosmos() -> AsyncIterator[StandInSite]:
+    """The stand-in, for what only it does. What a test's stores leave open is closed before the next test."""
+    yield SITES.stand_in
+    await connections_closed()
+
+
+@pytest.fixture(scope="module")
+def account() -> Iterator[Account]:
+    """An account as the stand-in has it, spoken to without our adapter."""
+    with an_account() as opened, pytest.MonkeyPatch.context() as patch:
+        for name, value in opened.identity.environment.items():
+            patch.setenv(name, value)
+        yield opened
+
+
+@pytest.fixture
+async def session(account: Account) -> AsyncIterator[Session]:
+    opened = await open_session(account)
+    yield opened
+    await opened.aclose()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -156,6 +182,12 @@ def bus_bench(request: pytest.FixtureRequest) -> BusBench:
 @pytest.fixture
 def bus(bus_bench: BusBench) -> Bus:
     return bus_bench.bus
+
+
+@pytest.fixture(params=VENDORS)
+async def vendor(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[VendorBench]:
+    async with VENDORS[request.param](tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture

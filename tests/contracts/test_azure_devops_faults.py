@@ -141,7 +141,7 @@ async def test_a_revoked_token_is_told_and_a_new_one_counts_at_once(bench: Bench
 
 async def test_a_push_with_a_revoked_token_is_told(bench: Bench) -> None:
     await made(bench)
-    remote = bench.host._organizations.repository(PLACE)
+    remote = bench.host.organizations.repository(PLACE)
     bench.organization.tokens.clear()
     with pytest.raises(Forbidden, match=TOKEN):
         await remote.receive_pack(push_request("main", None, "1" * 40, []))

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -10,9 +11,19 @@ from shared.app import build_app
 from shared.settings import Settings
 from tests.contracts.azure_devops_site import PAT, SITES
 from tests.standins.azure_devops.organization import Organization
+from tests.standins.azure_devops.pipelines import Ending
 from tests.support.api import SERVICE, Api, KnownTokens
 from tests.support.app import SteppingClock
+from tests.support.ci import COVERAGE, JUNIT
 
+BUILT = Ending(
+    jobs={"Build and test": ["Restore", "Build", "Test"]},
+    log={"Build and test": "2026-06-11T09:00:01.0000000Z all is well\n"},
+    artifacts={
+        "packages": {"x.whl": b"a wheel"},
+        "test-results": {"reports/junit.xml": JUNIT, "reports/coverage.xml": COVERAGE},
+    },
+)
 HOME = {"projectId": "proj-x", "moduleId": "module-x", "provider": "AzureDevOps"}
 
 
@@ -57,10 +68,20 @@ async def test_a_repository_there_takes_a_pull_request_and_is_built(
     assert len(theirs.commit(theirs.refs()["refs/heads/main"]).parents) == 2
     wanted = {"repositoryId": key, "moduleId": "module-x", "moduleType": "Worker"}
     pipeline = await api.expect(201, "POST", "/pipelines/generate", wanted)
+    organization.projects["proj-x"].pipelines.ending = BUILT
     started = await api.expect(201, "POST", f"/pipelines/{pipeline['pipelineId']}/run", {"reason": "ci"})
+    await api.drain()
+    cast(SteppingClock, api.app.clock).advance(seconds=31)
     await api.drain()
     run = await api.expect(200, "GET", f"/pipeline-runs/{started['pipelineRunId']}")
     assert run["status"] == "Succeeded", run
+    assert run["hostUrl"].startswith(SITES.service.url)
+    assert [step["name"] for step in run["stages"][0]["tasks"][0]["steps"]] == ["Restore", "Build", "Test"]
+    page = await api.expect(200, "GET", f"/pipeline-runs/{started['pipelineRunId']}/logs")
+    assert "all is well" in [line["text"] for line in page["lines"]]
+    build = await api.expect(200, "GET", f"/build-results/{run['buildResultId']}")
+    assert (build["tests"]["total"], build["coverage"]) == (2, 0.75)
+    assert [(made["name"], made["kind"]) for made in build["artifacts"]] == [("x.whl", "package")]
 
 
 async def test_a_push_by_others_is_found_by_the_sweep(api: Api, organization: Organization) -> None:

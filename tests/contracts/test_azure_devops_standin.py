@@ -15,6 +15,7 @@ from azure.core.exceptions import DeserializationError
 from shared.adapters.hosts.azure_devops_places import basic
 from tests.contracts.azure_devops_site import PAT, PROJECT, SITES
 from tests.standins.azure_devops.organization import Organization
+from tests.standins.azure_devops.pipelines import Ending
 from tests.standins.azure_devops.server import AzureDevOpsStandIn
 
 NUMBERS = itertools.count(1)
@@ -44,6 +45,9 @@ def sdk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             core=import_module(f"{version}.core.core_client").CoreClient,
             models=import_module(f"{version}.git.models"),
             git=import_module(f"{version}.git.git_client").GitClient,
+            build=import_module(f"{version}.build.build_client").BuildClient,
+            hooks=import_module(f"{version}.service_hooks.service_hooks_client").ServiceHooksClient,
+            pipelines=import_module(f"{version}.pipelines.pipelines_client").PipelinesClient,
             operations=import_module(f"{version}.operations.operations_client").OperationsClient,
             auth=import_module("msrest.authentication").BasicAuthentication,
         )
@@ -252,3 +256,140 @@ async def test_a_long_list_comes_in_pages(sdk: Any, git: Any, organization: Orga
             break
     assert names == ["refs/heads/main", "refs/heads/topic"]
     assert kept.refs()["refs/heads/main"] == sha
+
+
+PIPELINE = b"parameters:\n  - {name: slipwayRequest, type: string, default: none}\n"
+
+
+def piped(sdk: Any, git: Any, service: AzureDevOpsStandIn, organization: Organization) -> tuple[Any, int]:
+    """A client of builds, and a pipeline of a file on main."""
+    repository = made(sdk, git, organization)
+    pushed(sdk, git, repository, NOTHING, added("/build.yml", PIPELINE))
+    kept, project = organization.repository(PROJECT, "api"), organization.project(PROJECT)
+    configuration = {"type": "yaml", "path": "/build.yml"}
+    body = {
+        "name": "api",
+        "configuration": configuration | {"repository": {"id": kept.id, "type": "azureReposGit"}},
+    }
+    url, auth = f"{service.url}/{organization.name}", sdk.auth("", PAT)
+    project.pipelines.define([kept], 7, f"{url}/{PROJECT}", body)
+    assert sdk.pipelines(url, auth).get_pipeline(PROJECT, 7).folder == "\\"
+    return sdk.build(url, auth), 7
+
+
+def test_the_client_runs_a_pipeline_and_reads_what_it_left(
+    sdk: Any, git: Any, service: AzureDevOpsStandIn, organization: Organization
+) -> None:
+    builds, pipeline = piped(sdk, git, service, organization)
+    kept = organization.repository(PROJECT, "api")
+    (definition,) = builds.get_definitions(
+        PROJECT, repository_id=kept.id, repository_type="TfsGit", include_all_properties=True
+    )
+    assert (definition.id, definition.queue_status) == (pipeline, "enabled")
+    wanted = {
+        "definition": {"id": pipeline},
+        "sourceBranch": "refs/heads/main",
+        "templateParameters": {"slipwayRequest": "one"},
+    }
+    queued = builds.queue_build(wanted, PROJECT)
+    assert (queued.status, queued.template_parameters) == ("notStarted", {"slipwayRequest": "one"})
+    assert queued.source_version == kept.refs()["refs/heads/main"]
+    assert builds.get_build_timeline(PROJECT, queued.id) is None
+    long_ago = queued.queue_time.replace(year=2020)
+    (listed,) = builds.get_builds(
+        PROJECT, definitions=[pipeline], min_time=long_ago, query_order="queueTimeDescending"
+    )
+    assert (listed.id, listed.template_parameters) == (queued.id, {"slipwayRequest": "one"})
+    ending = Ending("failed", {"build": ["make"]}, {"build": "made\n"}, {"out": {"a": b"1"}})
+    organization.project(PROJECT).pipelines.end(queued.id, ending)
+    ended = builds.get_build(PROJECT, queued.id)
+    assert (ended.status, ended.result, ended.finish_time.tzinfo is not None) == ("completed", "failed", True)
+    records = builds.get_build_timeline(PROJECT, queued.id).records
+    assert [each.type for each in records] == ["Stage", "Phase", "Job", "Task"]
+    assert b"".join(builds.get_build_log(PROJECT, queued.id, records[2].log.id)) == b"made\n"
+    assert len(builds.get_build_logs(PROJECT, queued.id)) == 2
+    (artifact,) = builds.get_artifacts(PROJECT, queued.id)
+    assert (artifact.name, artifact.resource.type) == ("out", "PipelineArtifact")
+    assert artifact.resource.download_url.startswith(service.url)
+
+
+def test_what_no_pipeline_takes_is_refused(
+    sdk: Any, git: Any, service: AzureDevOpsStandIn, organization: Organization
+) -> None:
+    builds, pipeline = piped(sdk, git, service, organization)
+    error = sdk.exceptions.AzureDevOpsServiceError
+    with pytest.raises(error, match="validation errors") as caught:
+        builds.queue_build({"definition": {"id": pipeline}, "templateParameters": {"x": "1"}}, PROJECT)
+    (problem,) = caught.value.custom_properties["ValidationResults"]
+    assert problem["message"] == "Unexpected parameter 'x'"
+    with pytest.raises(error, match="4711"):
+        builds.queue_build({"definition": {"id": 4711}}, PROJECT)
+    queued = builds.queue_build({"definition": {"id": pipeline}}, PROJECT)
+    assert builds.update_build({"status": "cancelling"}, PROJECT, queued.id).result == "canceled"
+    for refused, build in (("ended already", queued.id), ("could not be found", 4711)):
+        with pytest.raises(error, match=refused):
+            builds.update_build({"status": "cancelling"}, PROJECT, build)
+
+
+def test_the_client_subscribes_and_is_not_told_the_secret(
+    sdk: Any, service: AzureDevOpsStandIn, organization: Organization
+) -> None:
+    hooks = sdk.hooks(f"{service.url}/{organization.name}", sdk.auth("", PAT))
+    wanted = {
+        "publisherId": "tfs",
+        "eventType": "git.push",
+        "consumerId": "webHooks",
+        "consumerActionId": "httpRequest",
+        "publisherInputs": {"projectId": organization.project(PROJECT).id},
+        "consumerInputs": {"url": "https://here.test", "basicAuthPassword": "secret"},
+    }
+    subscribed = hooks.create_subscription(wanted)
+    assert subscribed.consumer_inputs["basicAuthPassword"] == "********"
+    assert [each.id for each in hooks.list_subscriptions(consumer_id="webHooks")] == [subscribed.id]
+    assert hooks.list_subscriptions(event_type="build.complete") == []
+    changed = hooks.replace_subscription(wanted | {"eventType": "build.complete"}, subscribed.id)
+    assert (changed.id, changed.event_type) == (subscribed.id, "build.complete")
+    # Not by the client, which leaves the connection of an answer without a body to the garbage collector.
+    organization.subscriptions.remove(subscribed.id)
+    assert hooks.list_subscriptions() == []
+    for wrong in ({"eventType": "git.dance"}, {"consumerInputs": {"url": "ftp://x"}}, {"consumerId": "x"}):
+        with pytest.raises(sdk.exceptions.AzureDevOpsServiceError):
+            hooks.create_subscription(wanted | wrong)
+    with pytest.raises(sdk.exceptions.AzureDevOpsServiceError, match="was not found"):
+        hooks.delete_subscription(subscribed.id)
+
+
+def test_the_client_opens_a_pull_request_and_sets_a_status(
+    sdk: Any, git: Any, organization: Organization
+) -> None:
+    repository = made(sdk, git, organization)
+    main = pushed(sdk, git, repository, NOTHING, added("/a")).ref_updates[0].new_object_id
+    sha = pushed(sdk, git, repository, NOTHING, added("/b"), ref="topic").ref_updates[0].new_object_id
+    wanted = {"sourceRefName": "refs/heads/topic", "targetRefName": "refs/heads/main", "title": "t"}
+    opened = git.create_pull_request(wanted, repository.id, project=PROJECT)
+    assert (opened.status, opened.is_draft, opened.last_merge_source_commit.commit_id) == (
+        "active",
+        False,
+        sha,
+    )
+    error = sdk.exceptions.AzureDevOpsServiceError
+    with pytest.raises(error, match="TF401179"):
+        git.create_pull_request(wanted, repository.id, project=PROJECT)
+    criteria = sdk.models.GitPullRequestSearchCriteria(status="active", source_ref_name="refs/heads/topic")
+    (listed,) = git.get_pull_requests(repository.id, criteria, project=PROJECT)
+    assert listed.pull_request_id == opened.pull_request_id
+    number = opened.pull_request_id
+    changed = git.update_pull_request({"status": "abandoned"}, repository.id, number, project=PROJECT)
+    assert (changed.status, changed.closed_date is not None) == ("abandoned", True)
+    with pytest.raises(error, match="TF401181"):
+        git.update_pull_request({"title": "u"}, repository.id, number, project=PROJECT)
+    with pytest.raises(error, match="TF401180"):
+        git.get_pull_request(repository.id, 4711, project=PROJECT)
+    for state in ("pending", "succeeded"):
+        status = {"state": state, "context": {"name": "build", "genre": "slipway"}}
+        git.create_commit_status(status, main, repository.id, project=PROJECT)
+    (latest,) = git.get_statuses(main, repository.id, project=PROJECT, latest_only=True)
+    assert (latest.state, latest.context.genre) == ("succeeded", "slipway")
+    assert len(git.get_statuses(main, repository.id, project=PROJECT)) == 2
+    with pytest.raises(error, match="TF401175"):
+        git.create_commit_status(status, "1" * 40, repository.id, project=PROJECT)

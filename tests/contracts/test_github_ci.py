@@ -1,153 +1,113 @@
-"""Workflows, webhooks and statuses on GitHub: started once, registered once, read whole."""
+"""Workflows, webhooks and statuses, in what GitHub alone does. What every vendor does is in test_ci_host and
+test_hook_host."""
 
+import io
 from collections.abc import AsyncIterator
-from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from githubkit_schemas.v2026_03_10 import models
 
-from shared.adapters.hosts.github import GitHub
-from shared.adapters.hosts.github_ci import GitHubCi
-from shared.adapters.hosts.github_hooks import GitHubHooks
-from shared.domain.kernel.errors import Invalid
-from shared.ports.ci_host import CiRun, CiStatus, CommitStatus, UnknownRun, UnknownWorkflow
-from shared.ports.source_host import RepositoryMissing, UnknownCommit
-from tests.contracts.github_site import SITES, Site
-from tests.contracts.source_hosts import PLACE, made
+from shared.ports.ci_host import CiRun, CiStatus, CommitStatus, HookEvent
+from tests.contracts.github_vendor import GitHubBench, github_bench
+from tests.contracts.vendor_bench import BEFORE
 from tests.standins.github import Fault
-from tests.standins.github.actions import Automation, Workflow
+from tests.standins.github.actions import Ending, Workflow
 
-BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
+AT = datetime(2030, 1, 1, tzinfo=UTC)
+BUILD = ".github/workflows/build.yml"
 URL = "https://slipway.example.com/webhooks/1"
-SECRET = "a-secret-of-the-hook-123"
-
-
-@dataclass
-class Bench:
-    site: Site
-    host: GitHub
-    ci: GitHubCi
-    hooks: GitHubHooks
-    head: str
-
-    @property
-    def automation(self) -> Automation:
-        return self.site.server.automations.of(self.site.repository(PLACE))
-
-    async def start(self, once: str = "req-1", workflow: str = "build.yml") -> CiRun:
-        inputs = {"target": "staging"}
-        return await self.ci.start(PLACE, workflow, ref="main", inputs=inputs, once=once, since=BEFORE)
 
 
 @pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
-    site = SITES.new()
-    site.server.faults.waiting.clear()
-    async with aclosing(site.host()) as host:
-        found = Bench(site, host, GitHubCi(host.api), GitHubHooks(host.api), await made(host))
-        found.automation.workflows["build.yml"] = Workflow("build.yml")
-        yield found
+async def bench(tmp_path: Path) -> AsyncIterator[GitHubBench]:
+    async with github_bench(tmp_path) as opened:
+        opened.add_workflow(BUILD)
+        yield opened
 
 
-async def test_a_workflow_is_started_once_for_one_request(bench: Bench) -> None:
-    run = await bench.start()
-    assert (run.status, run.conclusion, run.sha) == (CiStatus.QUEUED, None, bench.head)
-    assert (await bench.start()).id == run.id
-    assert (await bench.start("req-12")).id != run.id
-    models.WorkflowRun.model_validate(bench.automation.runs[int(run.id)])
+async def start(bench: GitHubBench) -> CiRun:
+    return await bench.vendor.ci.start(bench.place, BUILD, ref="main", inputs={}, once="req-1", since=BEFORE)
 
 
-async def test_a_start_whose_answer_was_lost_is_found(bench: Bench) -> None:
-    bench.site.server.faults.add(Fault("lost", "POST", "/dispatches"))
-    run = await bench.start()
-    assert [str(each) for each in bench.automation.runs] == [run.id]
-
-
-async def test_a_run_is_followed_to_its_end(bench: Bench) -> None:
-    run = await bench.start()
-    raw = bench.automation.runs[int(run.id)]
-    raw["status"] = "in_progress"
-    running = await bench.ci.find(PLACE, run.id)
-    assert running is not None
-    assert (running.status, running.finished_at) == (CiStatus.RUNNING, None)
-    raw.update(status="completed", conclusion="failure", updated_at="2026-06-11T10:00:00Z")
-    ended = await bench.ci.find(PLACE, run.id)
-    assert ended is not None
-    assert (ended.status, ended.conclusion) == (CiStatus.COMPLETED, "failure")
-    assert ended.finished_at == datetime(2026, 6, 11, 10, tzinfo=UTC)
-    assert await bench.ci.find(PLACE, "999") is None
-    assert await bench.ci.find(PLACE, "../1") is None
-
-
-async def test_what_cannot_be_started_is_told(bench: Bench) -> None:
-    with pytest.raises(UnknownWorkflow, match=r"nope\.yml"):
-        await bench.start(workflow="nope.yml")
-    bench.automation.workflows["plain.yml"] = Workflow("plain.yml", inputs=frozenset())
-    with pytest.raises(Invalid, match="Unexpected inputs"):
-        await bench.start(workflow="plain.yml")
-
-
-async def test_a_log_is_the_jobs_in_their_order(bench: Bench) -> None:
-    run = await bench.start()
-    with pytest.raises(UnknownRun):
-        await bench.ci.log(PLACE, run.id)
-    bench.automation.logs[int(run.id)] = {
-        "1_test.txt": "\ufefftested\n",
-        "0_build.txt": "built\n",
-        "build/1_step.txt": "a step\n",
-    }
-    assert await bench.ci.log(PLACE, run.id) == "built\ntested\n"
-
-
-async def test_a_log_without_end_is_cut(bench: Bench) -> None:
-    run = await bench.start()
+async def test_a_log_without_end_is_cut(bench: GitHubBench) -> None:
+    run = await start(bench)
     bench.automation.logs[int(run.id)] = {"0_a.txt": "x" * (17 * 1024 * 1024), "1_b.txt": "never"}
-    log = await bench.ci.log(PLACE, run.id)
+    log = await bench.vendor.ci.log(bench.place, run.id)
     assert log.endswith("x\n(the log goes on at GitHub)\n")
     assert len(log) < 17 * 1024 * 1024
 
 
-@pytest.mark.parametrize("kind", ["lost", "dropped", "bad-gateway"])
-async def test_a_hook_is_registered_once_whatever_is_lost(bench: Bench, kind: str) -> None:
+async def test_the_texts_of_single_steps_are_not_told_twice(bench: GitHubBench) -> None:
+    run = await start(bench)
+    bench.automation.logs[int(run.id)] = {"0_build.txt": "built\n", "build/1_step.txt": "a step\n"}
+    assert await bench.vendor.ci.log(bench.place, run.id) == "built\n"
+
+
+async def test_what_still_waits_has_not_begun(bench: GitHubBench) -> None:
+    ci, run = bench.vendor.ci, await start(bench)
+    bench.automation.end(int(run.id), Ending(jobs={"deploy": ["one"], "build": ["one", "two"]}), AT)
+    waiting, running = bench.automation.jobs[int(run.id)]
+    waiting.update(status="waiting", conclusion=None, completed_at=None, steps=[])
+    running.update(status="in_progress", conclusion=None, completed_at=None)
+    running["steps"][1].update(status="queued", conclusion=None, started_at=None, completed_at=None)
+    build, deploy = await ci.jobs(bench.place, run.id)
+    assert (build.name, build.status, build.conclusion) == ("build", CiStatus.RUNNING, None)
+    assert [step.status for step in build.steps] == [CiStatus.COMPLETED, CiStatus.QUEUED]
+    assert (deploy.name, deploy.status, deploy.started_at) == ("deploy", CiStatus.QUEUED, None)
+
+
+async def test_more_than_a_page_of_jobs_is_told_whole(bench: GitHubBench) -> None:
+    run = await start(bench)
+    names = [f"job-{number}" for number in range(101)]
+    bench.automation.end(int(run.id), Ending(jobs=dict.fromkeys(names, ("one",))), AT)
+    assert [job.name for job in await bench.vendor.ci.jobs(bench.place, run.id)] == names
+
+
+async def test_of_one_name_that_two_attempts_have_left_the_latest_counts(bench: GitHubBench) -> None:
+    run = await start(bench)
+    automation = bench.automation
+    automation.end(int(run.id), Ending(artifacts={"one": {"a": b"old"}, "two": {"a": b"new"}}), AT)
+    old, new = automation.artifacts[int(run.id)]
+    old.name = new.name = "results"
+    for order in ([old, new], [new, old]):
+        automation.artifacts[int(run.id)] = order
+        assert [each.id for each in await bench.vendor.ci.artifacts(bench.place, run.id)] == [str(new.id)]
+
+
+async def test_a_run_may_end_as_soon_as_it_is_started(bench: GitHubBench) -> None:
+    ending = Ending("failure", {"build": ["one"]}, {"build": "broken\n"}, {"results": {"a": b"a"}})
+    bench.automation.workflows["build.yml"] = Workflow("build.yml", ending=ending)
+    ci, run = bench.vendor.ci, await start(bench)
+    assert (run.status, run.conclusion) == (CiStatus.COMPLETED, "failure")
+    assert await ci.log(bench.place, run.id) == "broken\n"
+    [artifact] = await ci.artifacts(bench.place, run.id)
+    file = io.BytesIO()
+    await ci.download(bench.place, run.id, artifact, file, max_bytes=1000)
+    assert file.getvalue().startswith(b"PK")
+    models.WorkflowRun.model_validate(bench.automation.runs[int(run.id)])
+
+
+@pytest.mark.parametrize("kind", ["dropped", "bad-gateway"])
+async def test_a_hook_is_registered_although_github_failed(bench: GitHubBench, kind: str) -> None:
     bench.site.server.faults.add(Fault(kind, "POST", "/hooks"))  # type: ignore[arg-type]
-    hook = await bench.hooks.add_hook(PLACE, URL, SECRET, ("push", "pull_request"))
-    assert hook.events == ("pull_request", "push")
-    again = await bench.hooks.add_hook(PLACE, URL, SECRET, ("push",))
-    assert (again.id, again.events) == (hook.id, ("push",))
-    assert await bench.hooks.hooks(PLACE) == [again]
-    models.Hook.model_validate(bench.automation.hooks[int(hook.id)])
-    await bench.hooks.remove_hook(PLACE, hook.id)
-    await bench.hooks.remove_hook(PLACE, hook.id)
-    assert await bench.hooks.hooks(PLACE) == []
+    hook = await bench.vendor.hooks.add_hook(bench.place, URL, "a-secret", (HookEvent.PUSH,))
+    models.Hook.model_validate(bench.site.server.automations.notices(bench.repository).hooks[int(hook.id)])
 
 
-async def test_a_hook_that_github_refuses_is_told_without_its_secret(bench: Bench) -> None:
-    with pytest.raises(Invalid, match="does not take the webhook") as caught:
-        await bench.hooks.add_hook(PLACE, "ftp://nowhere", SECRET, ("push",))
-    assert SECRET not in str(caught.value)
+async def test_what_else_a_hook_tells_of_is_left_out(bench: GitHubBench) -> None:
+    hooks = bench.vendor.hooks
+    hook = await hooks.add_hook(bench.place, URL, "a-secret", tuple(HookEvent))
+    row = bench.site.server.automations.notices(bench.repository).hooks[int(hook.id)]
+    assert row["events"] == ["pull_request", "push", "status", "workflow_run"]
+    row["events"] = ["star", "workflow_run"]
+    [told] = await hooks.hooks(bench.place)
+    assert told.events == (HookEvent.RUN,)
 
 
-async def test_the_latest_status_of_every_context_counts(bench: Bench) -> None:
-    for state in ("pending", "success"):
-        await bench.hooks.set_status(PLACE, bench.head, CommitStatus("slipway/build", state, "x" * 300))
-    await bench.hooks.set_status(PLACE, bench.head, CommitStatus("a", "failure", target_url=URL))
-    first, second = await bench.hooks.statuses(PLACE, bench.head)
-    assert first == CommitStatus("a", "failure", "", URL)
-    assert (second.state, len(second.description)) == ("success", 140)
-    for sha in ("0" * 40, "main"):
-        with pytest.raises(UnknownCommit):
-            await bench.hooks.set_status(PLACE, sha, first)
-        with pytest.raises(UnknownCommit):
-            await bench.hooks.statuses(PLACE, sha)
-
-
-async def test_what_is_asked_of_a_missing_repository_says_so(bench: Bench) -> None:
-    bench.site.server.organizations[bench.site.organization].clear()
-    with pytest.raises(RepositoryMissing):
-        await bench.hooks.hooks(PLACE)
-    with pytest.raises(RepositoryMissing):
-        await bench.ci.find(PLACE, "1")
-    with pytest.raises(RepositoryMissing):
-        await bench.start()
+async def test_a_description_longer_than_github_takes_is_cut(bench: GitHubBench) -> None:
+    hooks = bench.vendor.hooks
+    await hooks.set_status(bench.place, bench.head, CommitStatus("a", "success", "x" * 300))
+    [status] = await hooks.statuses(bench.place, bench.head)
+    assert status.description == "x" * 140

@@ -272,16 +272,14 @@ async def test_what_a_commit_costs(site: Site, host: GitHub) -> None:
 )
 def test_the_site_of_an_api_is_where_git_clones_from(tmp_path: Path, api: str, clone: str) -> None:
     vault = FileVault(tmp_path, SteppingClock(), RandomIds())
-    assert (
-        github(api, {"acme": "acme-corp"}, vault, RandomIds()).clone_url(Place("acme", "proj-x", "api"))
-        == clone
-    )
+    vendor = github(api, {"acme": "acme-corp"}, vault, RandomIds())
+    assert vendor.source.clone_url(Place("acme", "proj-x", "api")) == clone
 
 
 async def test_the_token_is_a_secret_of_the_tenant(site: Site, tmp_path: Path) -> None:
     vault = FileVault(tmp_path, SteppingClock(), RandomIds())
-    async with aclosing(github(site.server.url, {"acme": site.organization}, vault, RandomIds())) as host:
-        place = Place("acme", "proj-x", "api")
+    async with aclosing(github(site.server.url, {"acme": site.organization}, vault, RandomIds())) as vendor:
+        host, place = vendor.source, Place("acme", "proj-x", "api")
         with pytest.raises(ProviderUnavailable, match="secret 'github-token'"):
             await host.exists(place)
         await vault.set("acme", "github-token", f"{site.token}\n")

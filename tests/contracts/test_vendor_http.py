@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from shared.adapters.embedded.system import RandomIds
-from shared.adapters.vendors.answers import Account, Unclear, Vendor
+from shared.adapters.vendors.answers import Account, TooLarge, Unclear, Vendor
 from shared.adapters.vendors.http import VendorHttp, bearer
 from shared.adapters.vendors.throttling import Patience
 from shared.domain.kernel.errors import (
@@ -189,6 +189,23 @@ async def test_a_long_limit_is_told_and_nothing_is_sent_until_it_ends(
     assert len(server.requests) == 1
 
 
+async def test_a_done_call_may_ask_for_a_pause_before_the_next(server: Server, http: VendorHttp) -> None:
+    server.answers = [json({"n": 1}, Retry_After="3000", X_RateLimit_Remaining="0")]
+    assert (await http.send(account(), "GET", "/x")).json() == {"n": 1}
+    with pytest.raises(Transient) as caught:
+        await http.send(account(), "GET", "/x")
+    assert 2990 < int(str(caught.value.facts["retry_after"])) <= 3001
+    server.answers = [json({"n": 2})]
+    other = Account("tenant-b", account().authorize, "vendor-token")
+    assert (await http.send(other, "GET", "/x")).json() == {"n": 2}
+    assert len(server.requests) == 2
+
+
+async def test_when_to_look_at_work_under_way_is_no_pause(server: Server, http: VendorHttp) -> None:
+    server.answers = [always(202, Retry_After="3000")]
+    assert [(await http.send(account(), "GET", "/x")).status for _ in range(2)] == [202, 202]
+
+
 async def test_a_limit_without_end_is_not_hammered_at(server: Server) -> None:
     server.answers = [always(429, Retry_After="0")]
     async with aclosing(client(server.url, total=1)) as http:
@@ -329,6 +346,38 @@ async def test_a_download_is_followed_without_the_token(server: Server, http: Ve
     server.answers = [json(status=302, Location=f"{server.url}/files/1?sig=s"), download]
     with pytest.raises(Permanent, match="more than 40000 bytes"):
         await http.download(account(), "/archive", io.BytesIO(), max_bytes=40_000)
+
+
+async def test_a_download_without_a_redirect_is_bounded_too(server: Server, http: VendorHttp) -> None:
+    async def download(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=b"x" * 50_000)
+
+    server.answers = [download]
+    file = io.BytesIO()
+    await http.download(account(), "/archive", file, max_bytes=60_000)
+    assert file.getvalue() == b"x" * 50_000
+    assert {each.headers["Authorization"] for each in server.requests} == {bearer(TOKEN)}
+    with pytest.raises(TooLarge, match="more than 40000 bytes"):
+        await http.download(account(), "/archive", io.BytesIO(), max_bytes=40_000)
+
+
+async def test_only_a_sibling_of_the_api_may_be_asked(server: Server) -> None:
+    vendor = Vendor("Vendor", siblings=frozenset({"*.artifacts.invalid"}))
+    async with aclosing(
+        VendorHttp(vendor, server.url, RandomIds(), patience=Patience(0.3, 0.1, 0.1))
+    ) as http:
+        for elsewhere in (
+            "https://artifacts.invalid/x",
+            "https://evilartifacts.invalid/x",
+            "http://eu.artifacts.invalid/x",
+            "https://eu.artifacts.invalid.evil.test/x",
+        ):
+            with pytest.raises(Permanent, match="another host"):
+                await http.download(account(), elsewhere, io.BytesIO(), max_bytes=10)
+        # Nobody has this name: it was looked up, and not refused.
+        with pytest.raises(Transient):
+            await http.download(account(), "https://eu.artifacts.invalid/x", io.BytesIO(), max_bytes=10)
+    assert server.requests == []
 
 
 async def test_a_download_from_elsewhere_is_refused(server: Server, http: VendorHttp) -> None:

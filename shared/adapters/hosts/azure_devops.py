@@ -20,11 +20,14 @@ from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tree
 
 from shared.adapters.hosts import git_tree
 from shared.adapters.hosts.azure_devops_api import HEADS, AzureRepository, ProjectMissing
+from shared.adapters.hosts.azure_devops_ci import AzureDevOpsCi
 from shared.adapters.hosts.azure_devops_history import History
+from shared.adapters.hosts.azure_devops_hooks import AzureDevOpsHooks
 from shared.adapters.hosts.azure_devops_models import Repository
 from shared.adapters.hosts.azure_devops_objects import Kept, Objects
 from shared.adapters.hosts.azure_devops_places import Organizations, can_be_named
 from shared.adapters.hosts.azure_devops_refs import Refs, moved
+from shared.adapters.hosts.azure_devops_requests import AzureDevOpsRequests
 from shared.adapters.hosts.azure_devops_trees import Trees
 from shared.adapters.hosts.git_history import make_commit, read_commit, written_trailers
 from shared.adapters.hosts.git_merge import TreeMerge
@@ -45,6 +48,7 @@ from shared.ports.source_host import (
     Signature,
 )
 from shared.ports.vault import Vault
+from shared.ports.vendor import Vendor
 
 OWNER_TRAILER = "Slipway-Repository"
 """Of a repository's first commit: says that we made it, and for which place."""
@@ -68,7 +72,7 @@ class AzureDevOps:
         poll_seconds: float = 1.0,
     ) -> None:
         """`organizations` by tenant. A project that is not there is made where `create_projects` says so."""
-        self._organizations = Organizations.at(url, organizations, vault, ids, patience, poll_seconds)
+        self.organizations = Organizations.at(url, organizations, vault, ids, patience, poll_seconds)
         self._create_projects = create_projects
         self._kept = Kept()
         self._threads = ThreadPoolExecutor(_THREADS, "azure-repos")
@@ -76,11 +80,11 @@ class AzureDevOps:
         self._queues: WeakValueDictionary[Place, asyncio.Lock] = WeakValueDictionary()
 
     async def aclose(self) -> None:
-        await self._organizations.http.aclose()
+        await self.organizations.http.aclose()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def clone_url(self, place: Place) -> str:
-        return self._organizations.clone_url(place)
+        return self.organizations.clone_url(place)
 
     async def create(
         self,
@@ -103,7 +107,7 @@ class AzureDevOps:
         blob, tree = Blob.from_string(readme.encode()), Tree()
         tree.add(b"README.md", git_tree.FILE, blob.id)
         commit = make_commit(tree.id, (), "Initial commit", author, [owner])
-        remote = self._organizations.repository(place)
+        remote = self.organizations.repository(place)
         async with self._turn(place):
             described = await self._provided(remote)
             refs = Refs(remote)
@@ -127,7 +131,7 @@ class AzureDevOps:
         if not can_be_named(place):
             return False
         try:
-            await self._organizations.repository(place).get()
+            await self.organizations.repository(place).get()
         except RepositoryMissing:
             return False
         return True
@@ -144,7 +148,7 @@ class AzureDevOps:
 
     async def delete_branch(self, place: Place, name: str, *, expected: str, by: str) -> None:
         """HeadMoved where the branch is elsewhere, Conflict for the default branch; already gone is fine."""
-        remote = self._organizations.repository(place)
+        remote = self.organizations.repository(place)
         if (await remote.get()).default_branch == HEADS + name:
             raise Conflict(f"'{name}' is the default branch and cannot be deleted.", branch=name)
         await Refs(remote).delete(name, expected)
@@ -161,7 +165,7 @@ class AzureDevOps:
         trailers: Sequence[tuple[str, str]] = (),
         once: tuple[str, str] | None = None,
     ) -> CommitInfo:
-        remote = self._organizations.repository(place)
+        remote = self.organizations.repository(place)
         refs, objects = Refs(remote), self._objects(remote)
         signed = (*trailers, once) if once else trailers
         async with self._turn(place):
@@ -189,7 +193,7 @@ class AzureDevOps:
         author: Signature,
         trailers: Sequence[tuple[str, str]] = (),
     ) -> CommitInfo:
-        remote = self._organizations.repository(place)
+        remote = self.organizations.repository(place)
         refs, objects = Refs(remote), self._objects(remote)
         await objects.commit(expected_source)
         signed = written_trailers(message, trailers)
@@ -222,39 +226,39 @@ class AzureDevOps:
         raise moved(target, None)
 
     async def merge_conflicts(self, place: Place, *, source: str, target: str) -> Sequence[str] | None:
-        remote = self._organizations.repository(place)
+        remote = self.organizations.repository(place)
         bases = await remote.merge_bases(target, source)
         _, merge = await self._merge(self._objects(remote), bases, target, source)
         return sorted(set(merge.conflicts))
 
     async def merge_base(self, place: Place, one: str, other: str) -> str | None:
-        remote = self._organizations.repository(place)
+        remote = self.organizations.repository(place)
         best = await self._best(self._objects(remote), await remote.merge_bases(one, other))
         return best.id.decode() if best else None
 
     async def is_ancestor(self, place: Place, ancestor: str, descendant: str) -> bool:
-        return ancestor in await self._organizations.repository(place).merge_bases(ancestor, descendant)
+        return ancestor in await self.organizations.repository(place).merge_bases(ancestor, descendant)
 
     async def diff(
         self, place: Place, base: str, head: str, *, max_patch_bytes: int = 262144
     ) -> list[FileDiff]:
-        objects = self._objects(self._organizations.repository(place))
+        objects = self._objects(self.organizations.repository(place))
         old, new = (await objects.commit(base)).tree, (await objects.commit(head)).tree
         return await self._trees(objects).diff(old, new, max_patch_bytes)
 
     async def info(self, place: Place, sha: str) -> CommitInfo:
-        objects = self._objects(self._organizations.repository(place))
+        objects = self._objects(self.organizations.repository(place))
         await objects.read_commit(sha)
         return read_commit(await objects.commit(sha))
 
     async def log(
         self, place: Place, head: str, *, until: str | None = None, limit: int = 50
     ) -> list[CommitInfo]:
-        return await History(self._objects(self._organizations.repository(place))).log(head, until, limit)
+        return await History(self._objects(self.organizations.repository(place))).log(head, until, limit)
 
     async def read_file(self, place: Place, sha: str, path: str) -> bytes | None:
         """A link answers with its target, as it is stored."""
-        remote = self._organizations.repository(place)
+        remote = self.organizations.repository(place)
         objects = self._objects(remote)
         await objects.commit(sha)
         item = None if path_problem(path) else await remote.item(sha, path)
@@ -264,12 +268,12 @@ class AzureDevOps:
 
     async def list_files(self, place: Place, sha: str, prefix: str = "") -> list[str]:
         """Every path that begins with the prefix, in git's order."""
-        objects = self._objects(self._organizations.repository(place))
+        objects = self._objects(self.organizations.repository(place))
         paths = await self._trees(objects).paths((await objects.commit(sha)).tree)
         return [path for path in paths if path.startswith(prefix)]
 
     async def checkout(self, place: Place, sha: str, folder: str) -> None:
-        objects = self._objects(self._organizations.repository(place))
+        objects = self._objects(self.organizations.repository(place))
         await self._trees(objects).write_out((await objects.commit(sha)).tree, Path(folder))
 
     async def pending(self, *, older_than: float = 5.0) -> list[RefUpdate]:
@@ -321,7 +325,7 @@ class AzureDevOps:
         return max(commits, key=lambda commit: (commit.commit_time, commit.id), default=None)
 
     def _refs(self, place: Place) -> Refs:
-        return Refs(self._organizations.repository(place))
+        return Refs(self.organizations.repository(place))
 
     def _objects(self, remote: AzureRepository) -> Objects:
         return Objects(remote, self._kept)
@@ -344,3 +348,12 @@ def _owner(place: Place) -> str:
     # A digest, since a tenant's name is nobody else's business.
     natural = "\0".join((place.tenant, place.project, place.name))
     return hashlib.sha256(natural.encode()).hexdigest()[:32]
+
+
+def azure_devops(
+    url: str, organizations: Mapping[str, str], vault: Vault, ids: Ids, *, create_projects: bool = False
+) -> Vendor:
+    """With the tenants' tokens, which are secrets of theirs."""
+    host = AzureDevOps(url, organizations, vault, ids, create_projects=create_projects)
+    at = host.organizations
+    return Vendor(host, AzureDevOpsCi(at), AzureDevOpsHooks(at), AzureDevOpsRequests(at), host.aclose)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import IO, NoReturn
 
 from pydantic import ValidationError
 
@@ -50,6 +50,14 @@ _VERSION = {"api-version": "7.1"}
 _REFS_PER_PAGE = 1000
 _TOLD_BY_KEY = (400, 404, 409)
 _POLLS = 20
+_EXISTS = frozenset(
+    {
+        "GitRepositoryNameAlreadyExistsException",
+        "ProjectAlreadyExistsException",
+        "DefinitionExistsException",
+        "GitPullRequestExistsException",
+    }
+)
 _PERMISSION = re.compile(r"Git '(\w+)' permission")
 
 
@@ -70,7 +78,7 @@ def _refusal(answer: Answer) -> Refusal:
 
 
 def _said(answer: Answer) -> str:
-    return _refusal(answer).message
+    return _refusal(answer).said
 
 
 def _permission(answer: Answer) -> str:
@@ -78,11 +86,13 @@ def _permission(answer: Answer) -> str:
     return found[1] if found else ""
 
 
+# Pipeline artifacts are kept by a service of its own, in each region, which knows the same tokens.
 # A bad token is answered with 203 and the page to sign in on; asked not to redirect, also with 401.
 AZURE_DEVOPS = Vendor(
     "Azure DevOps",
     headers={"Accept": "application/json", "X-TFS-FedAuthRedirect": "Suppress"},
     unauthenticated=frozenset({203, 302, 401}),
+    siblings=frozenset({"*.artifacts.visualstudio.com"}),
     said=_said,
     permission=_permission,
 )
@@ -128,6 +138,15 @@ class AzureApi:
         if answer.status in _TOLD_BY_KEY:
             await self._refuse(answer)
         return answer
+
+    async def download(self, url: str, file: IO[bytes], *, max_bytes: int) -> Answer:
+        """What an address of the service's own gives out, into the file; a 404 or 410 comes back as it is.
+        TooLarge."""
+        try:
+            return await self.http.download(self.account, url, file, max_bytes=max_bytes, takes=(404, 410))
+        except Forbidden:
+            self.refused()
+            raise
 
     async def project(self, name: str) -> str:
         """Its id; ProjectMissing."""
@@ -186,7 +205,7 @@ class AzureApi:
             raise UnknownCommit("There is no such commit in this repository.")
         if key == "GitItemNotFoundException":
             raise ItemMissing("There is nothing at this path.")
-        if key in {"GitRepositoryNameAlreadyExistsException", "ProjectAlreadyExistsException"}:
+        if key in _EXISTS:
             raise Conflict("Azure DevOps has one of this name already.")
         if key == "GitNeedsPermissionException":
             raise Forbidden(
@@ -210,9 +229,9 @@ class AzureRepository:
     async def _read[M](
         self, kind: type[M], method: str, *parts: str, query: Query | None = None, body: object = None
     ) -> M:
-        return (await self._send(method, *parts, query=query, body=body)).read(kind)
+        return (await self.send(method, *parts, query=query, body=body)).read(kind)
 
-    async def _send(
+    async def send(
         self,
         method: str,
         *parts: str,
@@ -244,14 +263,14 @@ class AzureRepository:
         await self.api.read(Repository, "POST", *self._root, body=wanted)
 
     async def set_default(self, branch: str) -> None:
-        await self._send("PATCH", body={"defaultBranch": HEADS + branch})
+        await self.send("PATCH", body={"defaultBranch": HEADS + branch})
 
     async def refs(self, beginning: str) -> dict[str, str]:
         """Refs whose name below refs/ begins so, by full name."""
         found: dict[str, str] = {}
         asked: dict[str, str | int] = {"filter": beginning, "$top": _REFS_PER_PAGE}
         while True:
-            answer = await self._send("GET", "refs", query=asked)
+            answer = await self.send("GET", "refs", query=asked)
             found.update((each.name, each.object_id) for each in answer.read(Listed[Ref]).value)
             following = answer.headers.get("x-ms-continuationtoken", "")
             if following in {"", asked.get("continuationToken")}:
@@ -301,12 +320,12 @@ class AzureRepository:
 
     async def blob(self, sha: str) -> bytes:
         query = {"$format": "octetstream"}
-        return (await self._send("GET", "blobs", sha, query=query, accept="application/octet-stream")).body
+        return (await self.send("GET", "blobs", sha, query=query, accept="application/octet-stream")).body
 
     async def blobs(self, shas: Sequence[str]) -> bytes:
         """A zip with the content of each."""
         query = {"$format": "zip"}
-        answer = await self._send("POST", "blobs", query=query, body=list(shas), accept="application/zip")
+        answer = await self.send("POST", "blobs", query=query, body=list(shas), accept="application/zip")
         return answer.body
 
     async def receive_pack(self, request: bytes) -> bytes:

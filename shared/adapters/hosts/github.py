@@ -17,9 +17,12 @@ from shared.adapters.hosts import github_compare, github_growth
 from shared.adapters.hosts.git_paths import branch_ref, path_problem, ref_in_the_way
 from shared.adapters.hosts.git_tree import files, write_out
 from shared.adapters.hosts.github_api import GITHUB, SECRET, GitHubApi, Remote, check_sha, said
+from shared.adapters.hosts.github_ci import GitHubCi
 from shared.adapters.hosts.github_creation import create
+from shared.adapters.hosts.github_hooks import GitHubHooks
 from shared.adapters.hosts.github_models import Content
 from shared.adapters.hosts.github_objects import Snapshot
+from shared.adapters.hosts.github_requests import GitHubRequests
 from shared.adapters.vendors.guard import is_loopback, shown
 from shared.adapters.vendors.http import VendorHttp, path_of
 from shared.domain.kernel.errors import Conflict, Invalid, NotFound
@@ -37,6 +40,7 @@ from shared.ports.source_host import (
     Signature,
 )
 from shared.ports.vault import Vault
+from shared.ports.vendor import Vendor
 
 _ARCHIVE_BYTES = 1024 * 1024 * 1024
 
@@ -261,7 +265,7 @@ class GitHub:
         return snapshot, ObjectID(tree.encode())
 
 
-def github(url: str, organizations: Mapping[str, str], vault: Vault, ids: Ids) -> GitHub:
+def github(url: str, organizations: Mapping[str, str], vault: Vault, ids: Ids) -> Vendor:
     """With the tenants' tokens, which are secrets of theirs."""
 
     async def token(tenant: str) -> str:
@@ -273,7 +277,8 @@ def github(url: str, organizations: Mapping[str, str], vault: Vault, ids: Ids) -
                 provider=str(Provider.GITHUB),
             ) from None
 
-    return GitHub(VendorHttp(GITHUB, url, ids), organizations, token, ids)
+    host = GitHub(VendorHttp(GITHUB, url, ids), organizations, token, ids)
+    return Vendor(host, GitHubCi(host.api), GitHubHooks(host.api), GitHubRequests(host.api), host.aclose)
 
 
 def _site(api: URL) -> str:

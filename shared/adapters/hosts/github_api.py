@@ -31,8 +31,8 @@ _SHA = re.compile(r"[0-9a-f]{40}")
 _NOT_FAST_FORWARD = "not a fast forward"
 
 
-# Where the logs of workflows are kept; what lies there is asked for with a signed address.
-_LOGS = {f"productionresultssa{number}.blob.core.windows.net" for number in range(20)}
+# Where the logs and artifacts of workflows are kept; what lies there is asked for with a signed address.
+_LEFT = {f"productionresultssa{number}.blob.core.windows.net" for number in range(20)}
 
 
 def _permission(answer: Answer) -> str:
@@ -58,7 +58,7 @@ GITHUB = Vendor(
     },
     said=said,
     permission=_permission,
-    downloads=frozenset({"codeload.github.com", *_LOGS}),
+    downloads=frozenset({"codeload.github.com", *_LEFT}),
 )
 
 

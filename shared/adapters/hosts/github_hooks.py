@@ -1,14 +1,25 @@
 """Webhooks of repositories on GitHub, and the statuses that it shows beside commits."""
 
+import hashlib
+import hmac
+from collections.abc import Mapping
+
 from pydantic import BaseModel
 
 from shared.adapters.hosts.github_api import PAGE, GitHubApi, Remote, check_sha, said, unknown
 from shared.adapters.vendors.guard import shown
 from shared.domain.kernel.errors import Invalid
-from shared.ports.ci_host import CommitStatus, Hook
+from shared.ports.ci_host import CommitStatus, Hook, HookEvent
 from shared.ports.source_host import Place
 
 _DESCRIPTION_CHARACTERS = 140
+_SIGNATURE = "x-hub-signature-256"
+_WORDS = {
+    HookEvent.PUSH: "push",
+    HookEvent.PULL_REQUEST: "pull_request",
+    HookEvent.RUN: "workflow_run",
+    HookEvent.STATUS: "status",
+}
 
 
 class Config(BaseModel):
@@ -21,7 +32,9 @@ class HookRow(BaseModel):
     config: Config
 
     def told(self) -> Hook:
-        return Hook(str(self.id), self.config.url, tuple(self.events))
+        """Without what it tells of beside our events."""
+        events = tuple(event for event, word in _WORDS.items() if word in self.events)
+        return Hook(str(self.id), self.config.url, events)
 
 
 class StatusRow(BaseModel):
@@ -41,10 +54,11 @@ class GitHubHooks:
     def __init__(self, api: GitHubApi) -> None:
         self._api = api
 
-    async def add_hook(self, place: Place, url: str, secret: str, events: tuple[str, ...]) -> Hook:
+    async def add_hook(self, place: Place, url: str, secret: str, events: tuple[HookEvent, ...]) -> Hook:
         remote = self._api.at(place)
         config = {"url": url, "content_type": "json", "secret": secret, "insecure_ssl": "0"}
-        body = {"name": "web", "active": True, "events": sorted(events), "config": config}
+        words = sorted(_WORDS[event] for event in events)
+        body = {"name": "web", "active": True, "events": words, "config": config}
         known = await self._find(remote, url)
         if known is None:
             answer = await remote.send("POST", "hooks", body=body, takes=(422,))
@@ -56,6 +70,12 @@ class GitHubHooks:
                 raise Invalid(f"GitHub does not take the webhook ({shown(said(answer), secret)}).")
         answer = await remote.send("PATCH", "hooks", known.id, body=body)
         return answer.read(HookRow).told()
+
+    def is_genuine(self, headers: Mapping[str, str], body: bytes, secret: str) -> bool:
+        """By GitHub's HMAC of the body. Without a secret nothing is: anybody could have signed it."""
+        digest = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+        told = headers.get(_SIGNATURE, "").encode(errors="replace")
+        return bool(secret) and hmac.compare_digest(told, f"sha256={digest}".encode())
 
     async def hooks(self, place: Place) -> list[Hook]:
         return await self._list(self._api.at(place))

@@ -73,13 +73,15 @@ class Answer:
 class Vendor:
     """How one vendor speaks. `headers` go with every request; `unauthenticated` are the statuses that mean a
     bad token; `permission` names the right that a refused call needs, as far as the answer tells;
-    `downloads` are further hosts that it may send a download to, which never see the token."""
+    `siblings` are further hosts of its API, which see the token; `downloads` are those that it may send a
+    download to, which never do. `*.example.com` is every host below."""
 
     name: str
     headers: Mapping[str, str] = field(default_factory=dict)
     unauthenticated: frozenset[int] = frozenset({401})
     said: Callable[[Answer], str] = lambda answer: answer.said("message")
     permission: Callable[[Answer], str] = lambda answer: ""
+    siblings: frozenset[str] = frozenset()
     downloads: frozenset[str] = frozenset()
     at_once: int = 8
 
@@ -96,6 +98,12 @@ class Unclear(Transient):
     """The call may have been done: its answer was lost. Look before it is made again."""
 
     code = "vendor_unclear"
+
+
+class TooLarge(Permanent):
+    """There is more of it than the caller reads."""
+
+    code = "vendor_answer_too_large"
 
 
 def meaning(vendor: Vendor, answer: Answer, account: Account, token: str, *, harmless: bool) -> DeliveryError:

@@ -3,6 +3,7 @@
 import ipaddress
 import re
 import socket
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -43,6 +44,11 @@ def is_loopback(host: str) -> bool:
     return host.casefold() in _LOOPBACK_NAMES or (address is not None and address.is_loopback)
 
 
+def is_among(host: str, hosts: Collection[str]) -> bool:
+    """`*.example.com` among them is every name below it."""
+    return host in hosts or any(each[:2] == "*." and host.endswith(each[1:]) for each in hosts)
+
+
 def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     """Whether it is on the open internet. A v4 address in v6 clothes is judged by what it is."""
     inner = address.ipv4_mapped or address.sixtofour if isinstance(address, ipaddress.IPv6Address) else None
@@ -63,7 +69,7 @@ class GuardedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        if host not in self._hosts:
+        if not is_among(host, self._hosts):
             raise OSError(None, f"{host} is not a host of this vendor")
         found = await self._inner.resolve(host, port, family)
         if is_loopback(host):

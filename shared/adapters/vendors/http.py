@@ -14,9 +14,16 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from shared.adapters.vendors.answers import Account, Answer, Vendor, meaning, unclear
-from shared.adapters.vendors.guard import GuardedResolver, is_loopback, origin
-from shared.adapters.vendors.throttling import Attempts, Patience, Throttle, asked_wait, is_limit
+from shared.adapters.vendors.answers import Account, Answer, TooLarge, Vendor, meaning, unclear
+from shared.adapters.vendors.guard import GuardedResolver, is_among, is_loopback, origin
+from shared.adapters.vendors.throttling import (
+    Attempts,
+    Patience,
+    Throttle,
+    asked_pause,
+    asked_wait,
+    is_limit,
+)
 from shared.domain.kernel.errors import Permanent, Transient
 from shared.ports.ids import Ids
 
@@ -52,7 +59,7 @@ class VendorHttp:
         self.patience = patience or Patience()
         self._ids = ids
         self._max_bytes = max_bytes
-        self._hosts = frozenset({self.base.host or "", *vendor.downloads})
+        self._hosts = frozenset({self.base.host or "", *vendor.siblings, *vendor.downloads})
         self._opened: tuple[asyncio.AbstractEventLoop, aiohttp.ClientSession] | None = None
         self._throttles: dict[str, Throttle] = {}
 
@@ -81,6 +88,11 @@ class VendorHttp:
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         kind = {"Content-Type": "application/json"} if data is not body else {}
         sent = _Sent(method, url, data, {**self.vendor.headers, **kind, **(headers or {})})
+        return await self._send(account, sent, takes, harmless=harmless)
+
+    async def _send(
+        self, account: Account, sent: "_Sent", takes: Collection[int], *, harmless: bool
+    ) -> Answer:
         attempts = Attempts(self.vendor.name, self.patience, self._throttle(account), self._ids)
         async with attempts.limited():
             while True:
@@ -88,7 +100,10 @@ class VendorHttp:
                 answer = await self._try(account, sent, attempts, harmless=harmless)
                 if answer is None:
                     continue
-                if answer.status in takes or (200 <= answer.status < 300 and not self.vendor.denies(answer)):
+                is_done = 200 <= answer.status < 300 and not self.vendor.denies(answer)
+                if is_done and (pause := asked_pause(answer.status, answer.headers)):
+                    self._throttle(account).close(pause)
+                if is_done or answer.status in takes:
                     return answer
                 said = self.vendor.said(answer)
                 wait = asked_wait(answer.status, answer.headers, said)
@@ -143,24 +158,31 @@ class VendorHttp:
     async def download(
         self, account: Account, path: str, file: IO[bytes], *, max_bytes: int, takes: Collection[int] = ()
     ) -> Answer:
-        """Write what a GET answers to the file, at most that many bytes; the answer's body is then empty.
+        """Write what a GET answers to the file; the answer's body is then empty. TooLarge past `max_bytes`.
 
         One redirect is followed, to the vendor's own download hosts, and the token does not go there. An
         answer in `takes` comes back with its body. The patience counts for the headers, and for every chunk.
         """
-        asked = await self.send(account, "GET", path, takes=(*takes, 302, 307))
-        if asked.status not in {302, 307}:
-            if asked.status < 300:
-                await asyncio.to_thread(file.write, asked.body)
+        look = _Sent("GET", self._url(path, None), None, dict(self.vendor.headers), unread=True)
+        asked = await self._send(account, look, (*takes, 302, 307), harmless=True)
+        headers: Mapping[str, str] = {}
+        if asked.status in {302, 307}:
+            target = self.base.join(URL(asked.headers.get("Location", ""), encoded=True))
+            if not self._may_download(target):
+                raise Permanent(f"{self.vendor.name} sent a download to another host, '{target.host}'.")
+        elif asked.status == 200:
+            # Asked for anew: the patience of one call would end a large file in its middle.
+            target = look.url
+            headers = {**self.vendor.headers, "Authorization": await account.authorize()}
+        else:
             return asked
-        target = self.base.join(URL(asked.headers.get("Location", ""), encoded=True))
-        if not self._may_download(target):
-            raise Permanent(f"{self.vendor.name} sent a download to another host, '{target.host}'.")
         limit = aiohttp.ClientTimeout(
             total=None, connect=self.patience.connect, sock_read=self.patience.answer
         )
         try:
-            async with self._session().get(target, allow_redirects=False, timeout=limit) as response:
+            async with self._session().get(
+                target, headers=headers, allow_redirects=False, timeout=limit
+            ) as response:
                 if response.status != 200:
                     raise Transient(f"{self.vendor.name} answered a download with {response.status}.")
                 await self._receive(response, file, max_bytes)
@@ -207,7 +229,8 @@ class VendorHttp:
                     allow_redirects=False,
                 ) as response,
             ):
-                answer = Answer(response.status, response.headers, await self._body(response))
+                body = b"" if sent.unread and response.status == 200 else await self._body(response)
+                answer = Answer(response.status, response.headers, body)
             # Of a renamed repository; a 302 is a download, which is another's business.
             if answer.status not in {301, 308} or sent.method not in SAFE:
                 return answer
@@ -259,7 +282,8 @@ class VendorHttp:
     def _inside(self, target: str) -> str:
         """An address as the vendor gave it, if it leads to the vendor's own API."""
         url = self.base.join(URL(target, encoded=True))
-        if url.origin() != self.base.origin():
+        is_sibling = url.scheme == "https" and is_among(url.host or "", self.vendor.siblings)
+        if url.origin() != self.base.origin() and not is_sibling:
             raise Permanent(f"{self.vendor.name} points to another host, '{url.host}'; it is not followed.")
         return str(url)
 
@@ -267,10 +291,10 @@ class VendorHttp:
         if target.origin() == self.base.origin():
             return True
         host = target.host or ""
-        return host in self.vendor.downloads and (target.scheme == "https" or is_loopback(host))
+        return is_among(host, self.vendor.downloads) and (target.scheme == "https" or is_loopback(host))
 
-    def _too_large(self, most: int) -> Permanent:
-        return Permanent(f"{self.vendor.name} answered with more than {most} bytes, which are not read.")
+    def _too_large(self, most: int) -> TooLarge:
+        return TooLarge(f"{self.vendor.name} answered with more than {most} bytes, which are not read.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +303,8 @@ class _Sent:
     url: URL
     data: bytes | None
     headers: dict[str, str]
+    unread: bool = False
+    """The body of a 200 is left where it is."""
 
     def payload(self) -> bytes | io.BytesIO | None:
         """For one attempt. A large body is sent in parts: in one piece it would hold up the event loop."""

@@ -46,6 +46,12 @@ def asked_wait(status: int, headers: Mapping[str, str], said: str = "") -> float
     return _UNNAMED_LIMIT
 
 
+def asked_pause(status: int, headers: Mapping[str, str]) -> float:
+    """Seconds that an answer which did what was asked wants us to stay away: Azure DevOps slows its users
+    down so before it turns them away. With 202 it is about when to look at what is under way."""
+    return 0.0 if status == 202 else _seconds(headers, "Retry-After") or 0.0
+
+
 def is_limit(status: int, headers: Mapping[str, str], said: str = "") -> bool:
     return status in {403, 429} and asked_wait(status, headers, said) is not None
 

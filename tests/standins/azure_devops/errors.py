@@ -14,11 +14,13 @@ class Refused(Exception):
     def __init__(self, status: int, key: str, message: str) -> None:
         super().__init__(message)
         self.status, self.key, self.message = status, key, message
+        self.properties: dict[str, Any] = {}
 
     @property
     def body(self) -> dict[str, Any]:
         space = "Microsoft.TeamFoundation.Git.Server"
-        return {
+        custom = {"customProperties": self.properties} if self.properties else {}
+        return custom | {
             "$id": "1",
             "innerException": None,
             "message": self.message,
@@ -135,6 +137,75 @@ def no_permission(permission: str) -> Refused:
 
 def bad(message: str, key: str = "InvalidArgumentValueException") -> Refused:
     return Refused(400, key, message)
+
+
+def definition_exists(name: str) -> Refused:
+    message = f"Pipeline {name} already exists in folder \\."
+    return Refused(409, "DefinitionExistsException", message)
+
+
+def no_definition(number: object) -> Refused:
+    message = f"The requested build definition with ID {number} could not be found."
+    return Refused(404, "DefinitionNotFoundException", message)
+
+
+def no_build(number: int) -> Refused:
+    message = f"The requested build {number} could not be found."
+    return Refused(404, "BuildNotFoundException", message)
+
+
+def no_log(number: int) -> Refused:
+    return Refused(404, "BuildLogNotFoundException", f"The build has no log {number}.")
+
+
+def no_artifact(key: str) -> Refused:
+    return Refused(404, "ArtifactNotFoundException", f"The artifact {key} does not exist.")
+
+
+def not_queued(problems: list[str]) -> Refused:
+    message = "Could not queue the build because there were validation errors or warnings."
+    refused = Refused(400, "BuildRequestValidationFailedException", message)
+    results = [{"result": "error", "message": problem} for problem in problems]
+    refused.properties = {"ValidationResults": results}
+    return refused
+
+
+def no_subscription(key: str) -> Refused:
+    return Refused(404, "SubscriptionNotFoundException", f"The subscription {key} was not found.")
+
+
+def no_pull_request(number: int) -> Refused:
+    return Refused(
+        404,
+        "GitPullRequestNotFoundException",
+        f"TF401180: The requested pull request was not found: {number}.",
+    )
+
+
+def pull_request_exists() -> Refused:
+    return Refused(
+        409,
+        "GitPullRequestExistsException",
+        "TF401179: An active pull request for the source and target branch already exists.",
+    )
+
+
+def not_editable() -> Refused:
+    message = "TF401181: The pull request cannot be edited due to its state."
+    return Refused(409, "GitPullRequestNotEditableException", message)
+
+
+def not_activated() -> Refused:
+    return Refused(
+        409,
+        "GitPullRequestCannotBeActivated",
+        "TF401398: The pull request cannot be activated because the source and/or the target branch no longer"
+        " exists, or the requested changes are already in the target.",
+    )
+
+
+def no_ref(ref: str) -> Refused:
+    return Refused(404, "GitRefNotFoundException", f"TF401175: The reference {ref} could not be found.")
 
 
 def limited() -> Refused:

@@ -1,10 +1,14 @@
 """An organization: who may do what, its projects, and the repositories in them. Serves nothing."""
 
+import itertools
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.standins.azure_devops import errors
+from tests.standins.azure_devops.hooks import Statuses, Subscriptions
+from tests.standins.azure_devops.pipelines import Pipelines
+from tests.standins.azure_devops.pulls import Pulls
 from tests.standins.azure_devops.repository import Repository
 
 IN_THE_MAKING = 2
@@ -17,6 +21,15 @@ class Project:
     name: str
     looks_left: int = 0
     repositories: dict[str, Repository] = field(default_factory=dict)
+    pipelines: Pipelines = field(default_factory=Pipelines)
+    _pulls: dict[str, Pulls] = field(default_factory=dict)
+    _statuses: dict[str, Statuses] = field(default_factory=dict)
+
+    def pulls(self, repository: Repository) -> Pulls:
+        return self._pulls.setdefault(repository.id, Pulls(repository))
+
+    def statuses(self, repository: Repository) -> Statuses:
+        return self._statuses.setdefault(repository.id, Statuses())
 
     def look(self) -> bool:
         """Whether it is there by now."""
@@ -43,6 +56,8 @@ class Organization:
     tokens: dict[str, frozenset[str]] = field(default_factory=dict)
     projects: dict[str, Project] = field(default_factory=dict)
     operations: dict[str, Project] = field(default_factory=dict)
+    subscriptions: Subscriptions = field(default_factory=Subscriptions)
+    numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def add_project(self, name: str) -> Project:
         project = self.projects[name.casefold()] = Project(str(uuid.uuid4()), name)

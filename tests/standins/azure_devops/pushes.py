@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -33,7 +33,7 @@ def push(repository: Repository, body: Any, at: Callable[[], datetime], number: 
         raise errors.stale(ref)
     if ref in repository.protected:
         raise errors.by_policy()
-    files = {} if head == NOTHING else _files(repository, head)
+    files = {} if head == NOTHING else files_of(repository, head)
     for change in changes:
         _apply(repository, files, change)
     commit = Commit()
@@ -60,9 +60,24 @@ def push(repository: Repository, body: Any, at: Callable[[], datetime], number: 
     }
 
 
-def _files(repository: Repository, head: str) -> Files:
+def files_of(repository: Repository, head: str) -> Files:
     entries = iter_tree_contents(repository.git.object_store, repository.commit(head).tree)
     return {entry.path: (entry.sha, entry.mode) for entry in entries}
+
+
+def add_commit(
+    repository: Repository, files: Files, parents: Sequence[str], message: str, at: datetime
+) -> str:
+    """By the owner of the token. Its sha; no branch moves."""
+    commit = Commit()
+    commit.tree = commit_tree(repository.git.object_store, [(path, *entry) for path, entry in files.items()])
+    commit.parents = [ObjectID(parent.encode()) for parent in parents]
+    commit.author = commit.committer = b"Token Owner <owner@example.com>"
+    commit.author_time = commit.commit_time = int(at.timestamp())
+    commit.author_timezone = commit.commit_timezone = 0
+    commit.message = message.encode()
+    repository.git.object_store.add_object(commit)
+    return commit.id.decode()
 
 
 def _apply(repository: Repository, files: Files, change: Any) -> None:

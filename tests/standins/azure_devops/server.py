@@ -14,14 +14,24 @@ from typing import Any, Literal, Self
 from aiohttp import web
 
 from tests.standins.azure_devops import errors
+from tests.standins.azure_devops.automations import Automations
 from tests.standins.azure_devops.errors import SIGN_IN, Refused
 from tests.standins.azure_devops.locations import locations
 from tests.standins.azure_devops.organization import IN_THE_MAKING, Organization
 from tests.standins.azure_devops.pushes import push, receive_pack
 from tests.standins.azure_devops.repository import Repository
+from tests.standins.azure_devops.requests import (
+    DENIED,
+    ORGANIZATION,
+    PAGE,
+    body_of,
+    listed,
+    needs,
+    repository_of,
+)
 
 _MOST_BODY = 200 << 20
-_PAGE = 100
+_UNVERSIONED = ("/_git/", "/_apis/artifact/")
 _PROCESS = "adcc42ab-9882-485e-a3ed-7678f01f66bc"
 
 
@@ -36,10 +46,6 @@ class Fault:
     kind: Literal["busy", "away", "broken", "slow", "lost"]
     on: str = ""
     seconds: float = 0
-
-
-ORGANIZATION = web.RequestKey("organization", Organization)
-DENIED = web.RequestKey("denied", frozenset)
 
 
 class AzureDevOpsStandIn:
@@ -91,6 +97,7 @@ class AzureDevOpsStandIn:
                 web.post(one + "/blobs", self._blobs),
                 web.get(one + "/items", self._item),
                 web.post("/{org}/{project}/_git/{repository}/git-receive-pack", self._receive_pack),
+                *Automations().routes(),
                 web.post("/_standin/faults", self._add_faults),
             ]
         )
@@ -121,7 +128,7 @@ class AzureDevOpsStandIn:
                 return answer
             if (refused := self._sign_in(request)) is not None:
                 return refused
-            if request.method != "OPTIONS" and "/_git/" not in request.path:
+            if request.method != "OPTIONS" and not any(part in request.path for part in _UNVERSIONED):
                 _check_version(request)
             answer = await handler(request)
         except Refused as error:
@@ -163,13 +170,13 @@ class AzureDevOpsStandIn:
         return web.json_response(errors.unauthorized().body, status=401)
 
     async def _locations(self, request: web.Request) -> Any:
-        return _listed(locations())
+        return listed(locations())
 
     async def _processes(self, request: web.Request) -> Any:
-        return _listed([{"id": _PROCESS, "name": "Agile", "isDefault": True, "type": "system"}])
+        return listed([{"id": _PROCESS, "name": "Agile", "isDefault": True, "type": "system"}])
 
     async def _projects(self, request: web.Request) -> Any:
-        return _listed([each.view(self._base(request)) for each in request[ORGANIZATION].projects.values()])
+        return listed([each.view(self._base(request)) for each in request[ORGANIZATION].projects.values()])
 
     async def _project(self, request: web.Request) -> Any:
         project = request[ORGANIZATION].project(request.match_info["project"])
@@ -177,9 +184,8 @@ class AzureDevOpsStandIn:
         return project.view(self._base(request))
 
     async def _add_project(self, request: web.Request) -> Any:
-        organization, body = request[ORGANIZATION], await _body(request)
-        if "ManageProject" in request[DENIED]:
-            raise errors.no_permission("ManageProject")
+        organization, body = request[ORGANIZATION], await body_of(request)
+        needs(request, "ManageProject")
         name, capabilities = body.get("name"), body.get("capabilities", {})
         if not name or capabilities.get("versioncontrol", {}).get("sourceControlType") != "Git":
             raise errors.bad("The project needs a name and the capability of version control.")
@@ -201,12 +207,11 @@ class AzureDevOpsStandIn:
 
     async def _repositories(self, request: web.Request) -> Any:
         found = request[ORGANIZATION].project(request.match_info["project"]).repositories.values()
-        return _listed([each.view() for each in found])
+        return listed([each.view() for each in found])
 
     async def _add_repository(self, request: web.Request) -> Any:
-        body = await _body(request)
-        if "CreateRepository" in request[DENIED]:
-            raise errors.no_permission("CreateRepository")
+        body = await body_of(request)
+        needs(request, "CreateRepository")
         project = request[ORGANIZATION].project(request.match_info["project"])
         name = body.get("name", "")
         if not name or body.get("project", {}).get("id") != project.id:
@@ -219,10 +224,10 @@ class AzureDevOpsStandIn:
         return web.json_response(made.view(), status=201)
 
     async def _repository(self, request: web.Request) -> Any:
-        return _repository(request).view()
+        return repository_of(request).view()
 
     async def _update_repository(self, request: web.Request) -> Any:
-        repository, wanted = _repository(request), (await _body(request)).get("defaultBranch")
+        repository, wanted = repository_of(request), (await body_of(request)).get("defaultBranch")
         if wanted not in repository.refs():
             raise errors.bad(f"TF401019: There is no branch {wanted}.", "GitArgumentException")
         repository.default = wanted
@@ -230,9 +235,11 @@ class AzureDevOpsStandIn:
 
     async def _refs(self, request: web.Request) -> Any:
         beginning = "refs/" + request.query.get("filter", "")
-        top = min(int(request.query.get("$top", _PAGE)), 1000)
+        top = min(int(request.query.get("$top", PAGE)), 1000)
         after = _decoded(request.query.get("continuationToken", ""))
-        refs = {name: sha for name, sha in _repository(request).refs().items() if name.startswith(beginning)}
+        refs = {
+            name: sha for name, sha in repository_of(request).refs().items() if name.startswith(beginning)
+        }
         names = sorted(name for name in refs if name > after)
         creator = {"displayName": "Token Owner", "id": "7be59e48-a479-4e2b-a453-1234567890ab"}
         rows = [
@@ -242,11 +249,11 @@ class AzureDevOpsStandIn:
         headers = {}
         if len(names) > top:
             headers["x-ms-continuationtoken"] = base64.urlsafe_b64encode(names[top - 1].encode()).decode()
-        return web.json_response(_listed(rows), headers=headers)
+        return web.json_response(listed(rows), headers=headers)
 
     async def _update_refs(self, request: web.Request) -> Any:
-        repository, results = _repository(request), []
-        for each in await _body(request):
+        repository, results = repository_of(request), []
+        for each in await body_of(request):
             old, new = each["oldObjectId"], each["newObjectId"]
             denied = "GenericContribute" in request[DENIED]
             status = "writePermissionRequired" if denied else repository.move(each["name"], old, new)
@@ -261,11 +268,11 @@ class AzureDevOpsStandIn:
                     "success": status.startswith("succeeded"),
                 }
             )
-        return _listed(results)
+        return listed(results)
 
     async def _push(self, request: web.Request) -> Any:
-        repository, body = _repository(request), await _body(request)
-        _needs_contribute(request)
+        repository, body = repository_of(request), await body_of(request)
+        needs(request, "GenericContribute")
         self._pushes += 1
         return web.json_response(push(repository, body, lambda: datetime.now(UTC), self._pushes), status=201)
 
@@ -273,24 +280,24 @@ class AzureDevOpsStandIn:
         asked = {name.removeprefix("searchCriteria."): value for name, value in request.query.items()}
         if asked.get("itemVersion.versionType") != "commit":
             raise errors.bad("Name the commit to begin at with searchCriteria.itemVersion.")
-        sha, skip, top = asked.get("itemVersion.version", ""), asked.get("$skip", 0), asked.get("$top", _PAGE)
-        return _listed(_repository(request).history(sha, int(skip), int(top)))
+        sha, skip, top = asked.get("itemVersion.version", ""), asked.get("$skip", 0), asked.get("$top", PAGE)
+        return listed(repository_of(request).history(sha, int(skip), int(top)))
 
     async def _commit(self, request: web.Request) -> Any:
-        return _repository(request).commit_view(request.match_info["commit"])
+        return repository_of(request).commit_view(request.match_info["commit"])
 
     async def _merge_bases(self, request: web.Request) -> Any:
-        repository = _repository(request)
+        repository = repository_of(request)
         found = repository.merge_bases(request.match_info["commit"], request.query["otherCommitId"])
-        return _listed([{"commitId": sha, "url": str(request.url)} for sha in found])
+        return listed([{"commitId": sha, "url": str(request.url)} for sha in found])
 
     async def _tree(self, request: web.Request) -> Any:
         recursive = request.query.get("recursive", "false").casefold() == "true"
-        return _repository(request).tree_view(request.match_info["sha"], recursive=recursive)
+        return repository_of(request).tree_view(request.match_info["sha"], recursive=recursive)
 
     async def _blob(self, request: web.Request) -> Any:
         sha = request.match_info["sha"]
-        content = _repository(request).blob(sha)
+        content = repository_of(request).blob(sha)
         if request.query.get("$format") == "octetstream" or "octet-stream" in request.headers["Accept"]:
             return web.Response(body=content, content_type="application/octet-stream")
         return {"objectId": sha, "size": len(content), "url": str(request.url)}
@@ -299,21 +306,21 @@ class AzureDevOpsStandIn:
         if request.query.get("$format") != "zip" and "zip" not in request.headers["Accept"]:
             raise errors.bad("Several blobs come as a zip.")
         return web.Response(
-            body=_repository(request).zip(await _body(request)), content_type="application/zip"
+            body=repository_of(request).zip(await body_of(request)), content_type="application/zip"
         )
 
     async def _item(self, request: web.Request) -> Any:
         if request.query.get("versionDescriptor.versionType") != "commit":
             raise errors.bad("Name the commit to look in with versionDescriptor.")
-        return _repository(request).item(
+        return repository_of(request).item(
             request.query["versionDescriptor.version"], request.query.get("path", "/")
         )
 
     async def _receive_pack(self, request: web.Request) -> Any:
-        repository = _repository(request)
+        repository = repository_of(request)
         if request.content_type != "application/x-git-receive-pack-request":
             raise errors.bad("This is no push.")
-        _needs_contribute(request)
+        needs(request, "GenericContribute")
         report = receive_pack(repository, await request.read())
         return web.Response(body=report, content_type="application/x-git-receive-pack-result")
 
@@ -323,16 +330,6 @@ class AzureDevOpsStandIn:
 
     def _base(self, request: web.Request) -> str:
         return f"{self.url}/{request.match_info['org']}"
-
-
-def _repository(request: web.Request) -> Repository:
-    organization: Organization = request[ORGANIZATION]
-    return organization.repository(request.match_info["project"], request.match_info["repository"])
-
-
-def _needs_contribute(request: web.Request) -> None:
-    if "GenericContribute" in request[DENIED]:
-        raise errors.no_permission("GenericContribute")
 
 
 def _token(request: web.Request) -> str | None:
@@ -355,19 +352,6 @@ def _check_version(request: web.Request) -> None:
         raise errors.no_version(request.method)
     if asked.partition("-")[0] != "7.1":
         raise errors.wrong_version(asked)
-
-
-async def _body(request: web.Request) -> Any:
-    if request.content_type != "application/json":
-        raise errors.bad("The request's content type is not application/json.")
-    try:
-        return await request.json()
-    except ValueError:
-        raise errors.bad("TF400898: The request is not JSON.") from None
-
-
-def _listed(rows: list[Any]) -> dict[str, Any]:
-    return {"count": len(rows), "value": rows}
 
 
 def _decoded(token: str) -> str:

@@ -1,7 +1,7 @@
 """One repository of the stand-in: a real bare git repository, and GitHub's rules about its refs."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,8 @@ EMPTY_TREE = Tree()
 
 @dataclass
 class Hosted:
-    """`protected` branches are moved by nobody. `tree_limit`: entries that a recursive listing tells."""
+    """`protected` branches are moved by nobody. `tree_limit`: entries that a recursive listing tells.
+    `watchers` are called whenever a ref has moved."""
 
     organization: str
     name: str
@@ -28,6 +29,7 @@ class Hosted:
     default_branch: str = "main"
     protected: set[str] = field(default_factory=set)
     tree_limit: int = 100_000
+    watchers: list[Callable[[], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.git = Repo.init_bare(str(self.folder), mkdir=True)
@@ -109,6 +111,7 @@ class Hosted:
             if other.startswith(f"{branch}/") or branch.startswith(f"{other}/"):
                 raise invalid("Reference update failed")
         self.git.refs[Ref(ref.encode())] = ObjectID(sha.encode())
+        self._moved()
 
     def move_ref(self, ref: str, sha: str, *, force: bool) -> None:
         old = self.git.refs.read_loose_ref(Ref(ref.encode()))
@@ -119,6 +122,7 @@ class Hosted:
         if not force and old.decode() not in self.ancestors(sha):
             raise invalid("Update is not a fast forward")
         self.git.refs[Ref(ref.encode())] = ObjectID(sha.encode())
+        self._moved()
 
     def delete_ref(self, ref: str) -> None:
         if self.git.refs.read_loose_ref(Ref(ref.encode())) is None:
@@ -127,6 +131,7 @@ class Hosted:
         if ref == f"refs/heads/{self.default_branch}":
             raise invalid("Cannot delete the default branch")
         del self.git.refs[Ref(ref.encode())]
+        self._moved()
 
     def switch_default(self, branch: str) -> None:
         self.default_branch = branch
@@ -168,6 +173,10 @@ class Hosted:
         found = self.find(sha.decode(), Blob)
         assert found is not None
         return found.data
+
+    def _moved(self) -> None:
+        for watcher in self.watchers:
+            watcher()
 
     def _require_target(self, ref: str, sha: str) -> None:
         if self.find(sha, ShaFile) is None:

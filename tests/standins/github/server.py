@@ -20,6 +20,7 @@ from tests.standins.github.access import Right, Tokens
 from tests.standins.github.archive import archived
 from tests.standins.github.automations import Automations
 from tests.standins.github.faults import Fault, Faults, Refused, not_found
+from tests.standins.github.pull_routes import PullRequests
 from tests.standins.github.repository import Hosted
 from tests.standins.github.requests import body_of, paging
 from tests.standins.github.shapes import Shapes
@@ -39,6 +40,7 @@ class GitHubStandIn:
         self.faults = Faults()
         self.calls: list[str] = []
         self.automations = Automations(self)
+        self.pulls = PullRequests(self)
         self.organizations: dict[str, dict[str, Hosted]] = {}
         self._numbers = itertools.count(1)
         self._downloads: dict[str, bytes] = {}
@@ -66,6 +68,7 @@ class GitHubStandIn:
         app = web.Application(middlewares=[self._guarded], client_max_size=_BODY_BYTES)
         repo = "/repos/{owner}/{repo}"
         app.add_routes(self.automations.routes())
+        app.add_routes(self.pulls.routes())
         app.add_routes(
             [
                 web.post("/orgs/{org}/repos", self._create),
@@ -345,7 +348,8 @@ class GitHubStandIn:
             self.faults.add(Fault(**fault))
         return web.json_response({"waiting": len(self.faults.waiting)})
 
-    def page(self, request: web.Request, rows: Sequence[Any]) -> web.StreamResponse:
+    def page(self, request: web.Request, rows: Sequence[Any], name: str = "") -> web.StreamResponse:
+        """One page of a list; some are the member `name` of an object that tells how many there are."""
         page, size = paging(request)
         last = max(-(-len(rows) // size), 1)
         links: dict[str, int] = {}
@@ -358,7 +362,8 @@ class GitHubStandIn:
             for name, number in links.items()
         ]
         headers = {"Link": ", ".join(told)} if told else {}
-        return web.json_response(rows[(page - 1) * size : page * size], headers=headers)
+        found = rows[(page - 1) * size : page * size]
+        return web.json_response({"total_count": len(rows), name: found} if name else found, headers=headers)
 
 
 async def _before(request: web.Request, fault: Fault) -> None:
