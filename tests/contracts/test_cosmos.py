@@ -15,20 +15,9 @@ from shared.domain.kernel.errors import Permanent, Transient
 from shared.domain.kernel.ids import Root
 from shared.ports.store import Query, Write
 from tests.contracts.conftest import INDEXES, StillClock
-from tests.contracts.cosmos_site import SITES, StandInSite, connections_closed
+from tests.contracts.cosmos_site import StandInSite
 
 ROOT = Root("box", "1")
-
-
-@pytest.fixture(autouse=True)
-async def quiet_end() -> AsyncIterator[None]:
-    yield
-    await connections_closed()
-
-
-@pytest.fixture
-def site() -> StandInSite:
-    return SITES.stand_in
 
 
 @pytest.fixture
@@ -43,9 +32,9 @@ async def charges() -> list[tuple[str, float]]:
 
 @pytest.fixture
 async def store(
-    site: StandInSite, clock: StillClock, charges: list[tuple[str, float]]
+    cosmos: StandInSite, clock: StillClock, charges: list[tuple[str, float]]
 ) -> AsyncIterator[CosmosStore]:
-    opened = site.store(INDEXES, clock, meter=lambda operation, units: charges.append((operation, units)))
+    opened = cosmos.store(INDEXES, clock, meter=lambda operation, units: charges.append((operation, units)))
     await opened.ready()
     yield opened
     await opened.aclose()
@@ -70,14 +59,14 @@ def create(name: str, **body: Any) -> Write:
     ],
 )
 async def test_every_operation_is_one_request(
-    site: StandInSite, store: CosmosStore, operation: str, requests: dict[str, int]
+    cosmos: StandInSite, store: CosmosStore, operation: str, requests: dict[str, int]
 ) -> None:
     tenant = store.open("acme")
     partition = tenant.partition(ROOT)
     await partition.commit([create(f"{n:03}", at=n) for n in range(60)])
     await tenant.query(Query("thing", {}, "at"))
     names = [f"{n:03}" for n in range(50)]
-    before = site.server.counts.copy()
+    before = cosmos.server.counts.copy()
     match operation:
         case "read one":
             assert len(await partition.read(names[:1])) == 1
@@ -97,19 +86,19 @@ async def test_every_operation_is_one_request(
             await partition.commit([create("a"), create("b"), Write("upsert", "c", "thing")])
         case "feed":
             assert len((await store.read("", 100)).documents) == 60
-    assert dict(site.server.counts - before) == requests
+    assert dict(cosmos.server.counts - before) == requests
 
 
 async def test_the_meter_hears_of_every_charge_under_the_operation_that_made_it(
-    site: StandInSite, store: CosmosStore, charges: list[tuple[str, float]]
+    cosmos: StandInSite, store: CosmosStore, charges: list[tuple[str, float]]
 ) -> None:
     assert {operation for operation, _ in charges} == {"ready"}
     tenant = store.open("acme")
     partition = tenant.partition(ROOT)
     await tenant.query(Query("thing", {}, "at"))
     charges.clear()
-    before = site.server.charge
-    site.server.faults.add("429", kind="batch")
+    before = cosmos.server.charge
+    cosmos.server.faults.add("429", kind="batch")
     await partition.commit([create("a", at=1), create("b", at=2)])
     await partition.read(["a"])
     await partition.read(["a", "b"])
@@ -120,7 +109,7 @@ async def test_the_meter_hears_of_every_charge_under_the_operation_that_made_it(
     assert [operation for operation, _ in charges] == [
         "batch", "batch", "read", "read", "scan", "query", "walk", "feed",
     ]  # fmt: skip
-    assert sum(units for _, units in charges) == pytest.approx(site.server.charge - before, abs=0.1)
+    assert sum(units for _, units in charges) == pytest.approx(cosmos.server.charge - before, abs=0.1)
 
 
 async def test_what_does_not_fit_a_page_of_cosmos_is_read_whole(store: CosmosStore) -> None:
@@ -150,12 +139,12 @@ async def test_texts_beyond_ascii_count_by_their_bytes_on_the_wire_too(store: Co
 
 @pytest.mark.parametrize("name", ["a/b", "a\\b", "a?b", "a#b", "", "é" * 512])
 async def test_an_id_that_cosmos_does_not_take_is_named_before_anything_is_sent(
-    site: StandInSite, store: CosmosStore, name: str
+    cosmos: StandInSite, store: CosmosStore, name: str
 ) -> None:
-    before = site.server.counts["batch"]
+    before = cosmos.server.counts["batch"]
     with pytest.raises(Permanent, match=re.escape(repr(name))):
         await store.open("acme").partition(ROOT).commit([create(name)])
-    assert site.server.counts["batch"] == before
+    assert cosmos.server.counts["batch"] == before
 
 
 @pytest.mark.parametrize("tenant", ["acme", "acme-2", 'ac"me', "acmé", "a b/c?d#e"])
@@ -172,13 +161,13 @@ async def test_a_tenant_sees_its_own_whatever_it_is_called(store: CosmosStore, t
 @pytest.mark.parametrize(
     "endpoint", ["http://127.0.0.1:8081", "http://acme.documents.azure.com", "acme.documents.azure.com", ""]
 )
-def test_an_endpoint_without_tls_is_refused(site: StandInSite, endpoint: str) -> None:
+def test_an_endpoint_without_tls_is_refused(cosmos: StandInSite, endpoint: str) -> None:
     with pytest.raises(Permanent, match="https://"):
-        CosmosStore(endpoint, "slipway", INDEXES, site.credential(), StillClock())
+        CosmosStore(endpoint, "slipway", INDEXES, cosmos.credential(), StillClock())
 
 
-async def test_a_database_that_is_not_deployed_is_told_so(site: StandInSite, clock: StillClock) -> None:
-    store = site.store(INDEXES, clock, database="nowhere")
+async def test_a_database_that_is_not_deployed_is_told_so(cosmos: StandInSite, clock: StillClock) -> None:
+    store = cosmos.store(INDEXES, clock, database="nowhere")
     for attempt in (store.ready, lambda: store.open("acme").partition(ROOT).read(["a"])):
         with pytest.raises(Transient, match="deploy the infrastructure"):
             await attempt()
@@ -186,29 +175,29 @@ async def test_a_database_that_is_not_deployed_is_told_so(site: StandInSite, clo
 
 
 async def test_a_container_that_is_partitioned_otherwise_is_not_ready(
-    site: StandInSite, clock: StillClock
+    cosmos: StandInSite, clock: StillClock
 ) -> None:
     key = {"paths": ["/tenantId"], "kind": "Hash", "version": 2}
-    site.server.add("wrong-key", documents_container(INDEXES) | {"partitionKey": key})
-    store = site.store(INDEXES, clock, database="wrong-key")
+    cosmos.server.add("wrong-key", documents_container(INDEXES) | {"partitionKey": key})
+    store = cosmos.store(INDEXES, clock, database="wrong-key")
     with pytest.raises(Transient, match="/tenantId, /root"):
         await store.ready()
     await store.aclose()
 
 
 async def test_a_container_without_the_composites_says_what_to_deploy(
-    site: StandInSite, clock: StillClock
+    cosmos: StandInSite, clock: StillClock
 ) -> None:
-    store = site.store(INDEXES, clock, database=site.database(()))
+    store = cosmos.store(INDEXES, clock, database=cosmos.database(()))
     with pytest.raises(Permanent, match="indexing policy"):
         await store.open("acme").query(Query("thing", {}, "at"))
     await store.aclose()
 
 
-async def test_a_service_that_is_not_there_is_transient(site: StandInSite, clock: StillClock) -> None:
+async def test_a_service_that_is_not_there_is_transient(cosmos: StandInSite, clock: StillClock) -> None:
     patience = Patience(total=0.2, connect=0.1, answer=0.1)
     endpoint = "https://127.0.0.1:9"
-    credential = site.credential()
+    credential = cosmos.credential()
     store = CosmosStore(endpoint, "slipway", INDEXES, credential, clock, patience=patience)
     with pytest.raises(Transient, match="try again"):
         await store.ready()
@@ -216,8 +205,8 @@ async def test_a_service_that_is_not_there_is_transient(site: StandInSite, clock
     await credential.close()
 
 
-async def test_a_store_that_was_never_used_closes(site: StandInSite, clock: StillClock) -> None:
-    await site.store(INDEXES, clock).aclose()
+async def test_a_store_that_was_never_used_closes(cosmos: StandInSite, clock: StillClock) -> None:
+    await cosmos.store(INDEXES, clock).aclose()
 
 
 def test_a_version_survives_its_text() -> None:

@@ -13,7 +13,7 @@ from shared.domain.kernel.errors import Transient
 from shared.domain.kernel.ids import Root
 from shared.ports.store import Partition, Query, StoreConflict, Write
 from tests.contracts.conftest import INDEXES, StillClock
-from tests.contracts.cosmos_site import SITES, StandInSite, connections_closed
+from tests.contracts.cosmos_site import StandInSite
 from tests.standins.cosmos.faults import Fault
 
 ROOT = Root("box", "1")
@@ -26,34 +26,23 @@ LOST_ANSWERS = ("dropped-after-commit", "timeout-after-commit", "slow")
 type Open = Callable[..., CosmosStore]
 
 
-@pytest.fixture(autouse=True)
-async def quiet_end() -> AsyncIterator[None]:
-    yield
-    await connections_closed()
-
-
-@pytest.fixture
-def site() -> StandInSite:
-    return SITES.stand_in
-
-
 @pytest.fixture
 def clock() -> StillClock:
     return StillClock()
 
 
 @pytest.fixture
-async def opened(site: StandInSite, clock: StillClock) -> AsyncIterator[Open]:
+async def opened(cosmos: StandInSite, clock: StillClock) -> AsyncIterator[Open]:
     """Opens stores on one database, each with a client of its own, as processes have."""
-    database = site.database(INDEXES)
+    database = cosmos.database(INDEXES)
     stores: list[CosmosStore] = []
 
     def make(**named: Any) -> CosmosStore:
-        stores.append(site.store(INDEXES, clock, database=database, **{"patience": PATIENCE} | named))
+        stores.append(cosmos.store(INDEXES, clock, database=database, **{"patience": PATIENCE} | named))
         return stores[-1]
 
     yield make
-    site.server.faults.clear()
+    cosmos.server.faults.clear()
     for store in stores:
         await store.aclose()
 
@@ -81,10 +70,10 @@ async def etag_of(partition: Partition, name: str) -> str:
 
 @pytest.mark.parametrize("mode", TURNED_AWAY + LOST_ANSWERS)
 async def test_a_batch_has_one_effect_and_its_etags_are_good(
-    site: StandInSite, partition: Partition, mode: str
+    cosmos: StandInSite, partition: Partition, mode: str
 ) -> None:
     etag = await etag_of(partition, "counter")
-    fault = site.server.faults.add(mode, kind="batch", seconds=LATE)
+    fault = cosmos.server.faults.add(mode, kind="batch", seconds=LATE)
     etags = await partition.commit(
         [
             Write("replace", "counter", "thing", {"n": 1}, etag=etag),
@@ -107,51 +96,51 @@ async def test_a_batch_has_one_effect_and_its_etags_are_good(
 @pytest.mark.parametrize("mode", LOST_ANSWERS)
 @pytest.mark.parametrize("op", ["create", "replace", "upsert"])
 async def test_a_single_write_whose_answer_is_lost_is_found(
-    site: StandInSite, partition: Partition, mode: str, op: Any
+    cosmos: StandInSite, partition: Partition, mode: str, op: Any
 ) -> None:
     name = "new" if op == "create" else "counter"
     etag = await etag_of(partition, "counter")
-    site.server.faults.add(mode, kind="batch", seconds=LATE)
+    cosmos.server.faults.add(mode, kind="batch", seconds=LATE)
     etags = await partition.commit([Write(op, name, "thing", {"n": 7}, etag=etag)])
     assert await counted(partition, name) == 7
     assert mode == "slow" or etags == {name: await etag_of(partition, name)}
 
 
 async def test_a_lost_connection_is_not_taken_for_a_write_that_was_not_sent(
-    site: StandInSite, partition: Partition
+    cosmos: StandInSite, partition: Partition
 ) -> None:
     """The SDK would send it again by itself, meet its own first attempt's effect, and report a conflict."""
-    dropped = site.server.faults.add("dropped-after-commit", kind="batch")
-    second = site.server.faults.add("slow", kind="batch", seconds=0)
+    dropped = cosmos.server.faults.add("dropped-after-commit", kind="batch")
+    second = cosmos.server.faults.add("slow", kind="batch", seconds=0)
     await partition.commit([create("entry")])
     assert (dropped.hits, second.hits) == (1, 0)
 
 
 @pytest.mark.parametrize("mode", ["408", "500", "503", "dropped-before"])
 async def test_a_batch_is_looked_for_before_it_is_sent_again(
-    site: StandInSite, partition: Partition, mode: str
+    cosmos: StandInSite, partition: Partition, mode: str
 ) -> None:
-    site.server.faults.add(mode, kind="batch")
-    look = site.server.faults.add("slow", kind="read", seconds=0)
+    cosmos.server.faults.add(mode, kind="batch")
+    look = cosmos.server.faults.add("slow", kind="read", seconds=0)
     await partition.commit([create("entry")])
     assert look.hits == 1
 
 
 @pytest.mark.parametrize("mode", ["503", "dropped-before"])
 async def test_a_delete_that_did_not_arrive_is_sent_again(
-    site: StandInSite, partition: Partition, mode: str
+    cosmos: StandInSite, partition: Partition, mode: str
 ) -> None:
-    site.server.faults.add(mode, kind="batch")
+    cosmos.server.faults.add(mode, kind="batch")
     await partition.commit([Write("delete", "counter", "thing", etag=await etag_of(partition, "counter"))])
     assert await partition.read(["counter"]) == {}
 
 
 async def test_who_deleted_it_is_not_claimed_where_nothing_shows_it(
-    site: StandInSite, partition: Partition
+    cosmos: StandInSite, partition: Partition
 ) -> None:
     """A document that is gone bears nobody's name: it may have been taken by another."""
     etag = await etag_of(partition, "counter")
-    site.server.faults.add("dropped-after-commit", kind="batch")
+    cosmos.server.faults.add("dropped-after-commit", kind="batch")
     with pytest.raises(Transient, match="was lost"):
         await partition.commit([Write("delete", "counter", "thing", etag=etag)])
     assert await partition.read(["counter"]) == {}
@@ -167,11 +156,11 @@ async def meanwhile(mine: Partition, other: Partition, writes: list[Write]) -> d
 
 
 async def test_what_others_write_over_a_landed_batch_stays_and_its_etag_is_theirs(
-    site: StandInSite, partition: Partition, opened: Open
+    cosmos: StandInSite, partition: Partition, opened: Open
 ) -> None:
     other = opened().open("acme").partition(ROOT)
     etag = await etag_of(other, "counter")
-    site.server.faults.add("timeout-after-commit", kind="batch", seconds=LATE)
+    cosmos.server.faults.add("timeout-after-commit", kind="batch", seconds=LATE)
     writes = [Write("replace", "counter", "thing", {"n": 1}, etag=etag), create("entry", n=1)]
     etags = await meanwhile(partition, other, writes)
     assert await counted(partition) == 100
@@ -181,23 +170,23 @@ async def test_what_others_write_over_a_landed_batch_stays_and_its_etag_is_their
 
 
 async def test_a_batch_that_cannot_be_told_from_one_that_lost_is_no_conflict(
-    site: StandInSite, partition: Partition, opened: Open
+    cosmos: StandInSite, partition: Partition, opened: Open
 ) -> None:
     """As a conflict it would be decided anew, and have its effect twice."""
     other = opened().open("acme").partition(ROOT)
     etag = await etag_of(other, "counter")
-    site.server.faults.add("timeout-after-commit", kind="batch", seconds=LATE)
+    cosmos.server.faults.add("timeout-after-commit", kind="batch", seconds=LATE)
     with pytest.raises(Transient, match="read them again"):
         await meanwhile(partition, other, [Write("replace", "counter", "thing", {"n": 1}, etag=etag)])
     assert await counted(partition) == 100
 
 
 async def test_a_batch_that_was_turned_away_and_then_lost_is_a_conflict(
-    site: StandInSite, partition: Partition, opened: Open
+    cosmos: StandInSite, partition: Partition, opened: Open
 ) -> None:
     other = opened().open("acme").partition(ROOT)
     etag = await etag_of(other, "counter")
-    fault = site.server.faults.add("429", kind="batch", retry_after_ms=200)
+    fault = cosmos.server.faults.add("429", kind="batch", retry_after_ms=200)
     writes = [create("entry"), Write("replace", "counter", "thing", {"n": 1}, etag=etag)]
     losing = asyncio.create_task(partition.commit(writes))
     while not fault.hits:
@@ -211,12 +200,12 @@ async def test_a_batch_that_was_turned_away_and_then_lost_is_a_conflict(
 
 @pytest.mark.parametrize("mode", ["dropped-before", *LOST_ANSWERS])
 async def test_the_place_of_an_expired_document_is_taken_once(
-    site: StandInSite, partition: Partition, clock: StillClock, mode: str
+    cosmos: StandInSite, partition: Partition, clock: StillClock, mode: str
 ) -> None:
     soon = clock.now() + timedelta(seconds=30)
     await partition.commit([Write("create", "marker", "thing", {"n": 1}, expires_at=soon)])
     clock.advance(seconds=30)
-    site.server.faults.add(mode, kind="batch", seconds=LATE, after=1)
+    cosmos.server.faults.add(mode, kind="batch", seconds=LATE, after=1)
     await partition.commit([create("marker", n=2), create("entry", n=2)])
     assert (await counted(partition, "marker"), await counted(partition, "entry")) == (2, 2)
 
@@ -237,10 +226,10 @@ async def test_of_two_who_take_an_expired_documents_place_one_wins(
 
 
 async def test_clients_that_race_through_faults_count_exactly(
-    site: StandInSite, partition: Partition, opened: Open
+    cosmos: StandInSite, partition: Partition, opened: Open
 ) -> None:
     for place, mode in enumerate([*TURNED_AWAY, *LOST_ANSWERS] * 2):
-        site.server.faults.add(mode, kind="batch", seconds=LATE, after=place % 5, retry_after_ms=5)
+        cosmos.server.faults.add(mode, kind="batch", seconds=LATE, after=place % 5, retry_after_ms=5)
 
     async def count(shared: Partition, name: str) -> None:
         for turn in range(10):
@@ -260,19 +249,19 @@ async def test_clients_that_race_through_faults_count_exactly(
 
     clients = [opened().open("acme").partition(ROOT) for _ in range(3)]
     await asyncio.gather(*(count(client, str(number)) for number, client in enumerate(clients)))
-    assert site.server.faults.waiting == []
+    assert cosmos.server.faults.waiting == []
     assert await counted(partition) == 30
     assert len(await partition.scan("entry:", limit=100)) == 30
 
 
 @pytest.mark.parametrize("mode", ["429", "410", "503", "404", "dropped-before", "slow"])
-async def test_what_only_reads_is_asked_again(site: StandInSite, opened: Open, mode: str) -> None:
+async def test_what_only_reads_is_asked_again(cosmos: StandInSite, opened: Open, mode: str) -> None:
     store = opened()
     tenant = store.open("acme")
     partition = tenant.partition(ROOT)
     await partition.commit([create("a", at=1), create("b", at=2)])
     faults: list[Fault] = [
-        site.server.faults.add(mode, kind=kind, seconds=LATE, times=times)
+        cosmos.server.faults.add(mode, kind=kind, seconds=LATE, times=times)
         for kind, times in (("read", 1), ("query", 2), ("feed", 1))
     ]
     assert (await partition.read(["a"])).keys() == {"a"}
@@ -285,17 +274,17 @@ async def test_what_only_reads_is_asked_again(site: StandInSite, opened: Open, m
 
 @pytest.mark.parametrize(("kind", "mode"), [("account", "503"), ("container", "429"), ("container", "503")])
 async def test_a_store_that_could_not_be_opened_is_opened_later(
-    site: StandInSite, opened: Open, kind: str, mode: str
+    cosmos: StandInSite, opened: Open, kind: str, mode: str
 ) -> None:
-    fault = site.server.faults.add(mode, kind=kind, times=2)
+    fault = cosmos.server.faults.add(mode, kind=kind, times=2)
     await opened().open("acme").partition(ROOT).commit([create("a")])
     assert fault.hits == 2
 
 
 async def test_as_long_as_cosmos_asks_to_wait_nobody_comes_back(
-    site: StandInSite, partition: Partition
+    cosmos: StandInSite, partition: Partition
 ) -> None:
-    site.server.faults.add("429", kind="batch", retry_after_ms=150, times=2)
+    cosmos.server.faults.add("429", kind="batch", retry_after_ms=150, times=2)
     loop = asyncio.get_running_loop()
     began = loop.time()
     await partition.commit([create("entry")])
@@ -303,10 +292,10 @@ async def test_as_long_as_cosmos_asks_to_wait_nobody_comes_back(
 
 
 @pytest.mark.parametrize("mode", ["429", "503", "slow"])
-async def test_patience_ends_and_says_what_to_look_at(site: StandInSite, opened: Open, mode: str) -> None:
+async def test_patience_ends_and_says_what_to_look_at(cosmos: StandInSite, opened: Open, mode: str) -> None:
     partition = opened(patience=Patience(total=0.3, connect=0.2, answer=0.1)).open("acme").partition(ROOT)
     await partition.read(["a"])
-    site.server.faults.add(mode, times=10_000, seconds=0.2)
+    cosmos.server.faults.add(mode, times=10_000, seconds=0.2)
     loop = asyncio.get_running_loop()
     for attempt in (
         lambda: partition.read(["a"]),
@@ -321,12 +310,12 @@ async def test_patience_ends_and_says_what_to_look_at(site: StandInSite, opened:
 
 @pytest.mark.parametrize("mode", ["401", "403"])
 async def test_a_process_that_is_not_let_in_is_told_which_role_to_grant(
-    site: StandInSite, opened: Open, mode: str
+    cosmos: StandInSite, opened: Open, mode: str
 ) -> None:
     store = opened()
     partition = store.open("acme").partition(ROOT)
     await partition.read(["a"])
-    fault = site.server.faults.add(mode, path="/colls/", times=10_000)
+    fault = cosmos.server.faults.add(mode, path="/colls/", times=10_000)
     for attempt in (
         lambda: partition.read(["a"]),
         lambda: partition.commit([create("a")]),
@@ -340,21 +329,21 @@ async def test_a_process_that_is_not_let_in_is_told_which_role_to_grant(
 
 
 async def test_an_identity_without_the_role_is_told_so_before_anything_else(
-    site: StandInSite, opened: Open
+    cosmos: StandInSite, opened: Open
 ) -> None:
-    site.identity.roles = False
+    cosmos.identity.roles = False
     try:
         with pytest.raises(Transient, match="Cosmos DB Built-in Data Contributor"):
             await opened().ready()
     finally:
-        site.identity.roles = True
+        cosmos.identity.roles = True
 
 
 async def test_where_no_token_can_be_had_the_sentence_says_how_to_get_one(
-    site: StandInSite, opened: Open
+    cosmos: StandInSite, opened: Open
 ) -> None:
-    header, site.identity.header = site.identity.header, "another"
+    header, cosmos.identity.header = cosmos.identity.header, "another"
     store = opened()
-    site.identity.header = header
+    cosmos.identity.header = header
     with pytest.raises(Transient, match=r"No token.*managed identity"):
         await store.ready()

@@ -13,7 +13,7 @@ from shared.domain.kernel.errors import Permanent
 from shared.domain.kernel.ids import Root
 from shared.ports.store import Document, Feed, Partition, Query, Write
 from tests.contracts.conftest import INDEXES, StillClock
-from tests.contracts.cosmos_site import SITES, StandInSite, connections_closed
+from tests.contracts.cosmos_site import StandInSite
 from tests.standins.cosmos.catalogue import Container
 from tests.standins.cosmos.errors import Refused
 from tests.standins.cosmos.feed import Span
@@ -22,25 +22,14 @@ from tests.standins.cosmos.ranges import Ranges
 ROOT = Root("box", "1")
 
 
-@pytest.fixture(autouse=True)
-async def quiet_end() -> AsyncIterator[None]:
-    yield
-    await connections_closed()
-
-
-@pytest.fixture
-def site() -> StandInSite:
-    return SITES.stand_in
-
-
 @pytest.fixture
 def clock() -> StillClock:
     return StillClock()
 
 
 @pytest.fixture
-async def store(site: StandInSite, clock: StillClock) -> AsyncIterator[CosmosStore]:
-    opened = site.store(INDEXES, clock)
+async def store(cosmos: StandInSite, clock: StillClock) -> AsyncIterator[CosmosStore]:
+    opened = cosmos.store(INDEXES, clock)
     yield opened
     await opened.aclose()
 
@@ -58,17 +47,17 @@ async def fed(feed: Feed, position: str = "", limit: int = 10) -> list[Document]
 
 
 async def test_the_feed_gives_a_batch_whole_and_goes_on_in_another_process(
-    site: StandInSite, clock: StillClock
+    cosmos: StandInSite, clock: StillClock
 ) -> None:
-    database = site.database(INDEXES)
-    before = site.store(INDEXES, clock, database=database)
+    database = cosmos.database(INDEXES)
+    before = cosmos.store(INDEXES, clock, database=database)
     partition = before.open("acme").partition(ROOT)
     for batch in range(3):
         await partition.commit([create(f"{batch}:{n}") for n in range(5)])
     first = await before.read("", 2)
     await before.aclose()
     assert [found.id for found in first.documents] == [f"0:{n}" for n in range(5)]
-    after = site.store(INDEXES, clock, database=database)
+    after = cosmos.store(INDEXES, clock, database=database)
     rest = await fed(after, first.position, limit=2)
     assert [found.id for found in rest] == [f"{batch}:{n}" for batch in (1, 2) for n in range(5)]
     assert len({found.sequence for found in rest}) == 2  # of one batch, of one place
@@ -94,10 +83,10 @@ async def test_a_position_that_is_none_is_refused(store: CosmosStore, position: 
 
 
 async def test_a_position_of_another_container_is_refused(
-    site: StandInSite, store: CosmosStore, clock: StillClock
+    cosmos: StandInSite, store: CosmosStore, clock: StillClock
 ) -> None:
     position = (await store.read("", 1)).position
-    other = site.store(INDEXES, clock)
+    other = cosmos.store(INDEXES, clock)
     with pytest.raises(Permanent, match="from the start"):
         await other.read(position, 10)
     await other.aclose()
@@ -137,9 +126,9 @@ class SplitRanges(Ranges):
 
 @pytest.fixture(scope="module")
 def cut_site() -> Iterator[StandInSite]:
-    site = StandInSite(cuts=cuts())
-    yield site
-    site.close()
+    cosmos = StandInSite(cuts=cuts())
+    yield cosmos
+    cosmos.close()
 
 
 @pytest.fixture
@@ -206,17 +195,17 @@ async def test_the_feed_goes_through_every_range_and_comes_back(
 @pytest.fixture
 async def split(clock: StillClock) -> AsyncIterator[CosmosStore]:
     """Twelve things in twelve roots, `at` 0 to 4; the range has been split since it was last asked."""
-    site = StandInSite()
-    store = site.store(INDEXES, clock)
+    cosmos = StandInSite()
+    store = cosmos.store(INDEXES, clock)
     for number in range(12):
         partition = store.open("acme").partition(Root("box", str(number)))
         await partition.commit([create(f"thing:{number:02}", at=number * 7 % 5)])
     assert len(await store.open("acme").query(Query("thing", {}, "at"))) == 12
     assert len((await store.read("", 5)).documents) == 5
-    site.server._ranges = SplitRanges(cuts())
+    cosmos.server._ranges = SplitRanges(cuts())
     yield store
     await store.aclose()
-    site.close()
+    cosmos.close()
 
 
 async def test_a_list_whose_range_splits_under_it_is_right(split: CosmosStore) -> None:
@@ -232,16 +221,16 @@ async def test_a_feed_whose_range_splits_before_it_was_read_can_be_kept(split: C
 
 
 async def test_a_feed_whose_range_splits_goes_on_and_repeats_nothing(clock: StillClock) -> None:
-    site = StandInSite()
-    store = site.store(INDEXES, clock)
+    cosmos = StandInSite()
+    store = cosmos.store(INDEXES, clock)
     roots = [store.open("acme").partition(Root("box", str(number))) for number in range(12)]
     for number, partition in enumerate(roots):
         await partition.commit([create(f"thing:{number:02}")])
     first = await store.read("", 5)
-    site.server._ranges = SplitRanges(cuts())
+    cosmos.server._ranges = SplitRanges(cuts())
     seen = first.documents + await fed(store, first.position, limit=2)
     assert sorted(found.id for found in seen) == [f"thing:{number:02}" for number in range(12)]
     await roots[5].commit([create("late")])
     assert (await roots[5].read(["late", "thing:05"])).keys() == {"late", "thing:05"}
     await store.aclose()
-    site.close()
+    cosmos.close()

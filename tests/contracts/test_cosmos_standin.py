@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from azure.cosmos.exceptions import (
 )
 from azure.identity import ManagedIdentityCredential
 
-from tests.standins.cosmos.account import DATABASE, Account, Session, an_account, open_session
+from tests.standins.cosmos.account import DATABASE, Account, Session
 
 KEY = ["t1", "r1"]
 LARGE_BODIES = pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
@@ -26,21 +25,6 @@ LARGE_BODIES = pytest.mark.filterwarnings("ignore:Sending a large body directly:
 
 def item(item_id: str = "a", **body: Any) -> dict[str, Any]:
     return {"id": item_id, "tenantId": "t1", "root": "r1", **body}
-
-
-@pytest.fixture(scope="module")
-def account() -> Iterator[Account]:
-    with an_account() as opened, pytest.MonkeyPatch.context() as patch:
-        for name, value in opened.identity.environment.items():
-            patch.setenv(name, value)
-        yield opened
-
-
-@pytest.fixture
-async def session(account: Account) -> AsyncIterator[Session]:
-    opened = await open_session(account)
-    yield opened
-    await opened.aclose()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import ssl
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import aiohttp
@@ -11,28 +10,13 @@ from azure.core.exceptions import HttpResponseError
 from azure.cosmos import PartitionKey
 from azure.cosmos.exceptions import CosmosHttpResponseError, CosmosResourceNotFoundError
 
-from tests.standins.cosmos.account import DATABASE, Account, Session, an_account, open_session
+from tests.standins.cosmos.account import DATABASE, Account, Session, open_session
 from tests.standins.cosmos.catalogue import Container
 from tests.standins.identity import Issuer
 
 HERE = "https://127.0.0.1"
 ITEM = {"id": "a", "tenantId": "t1", "root": "r1"}
 WHOLE_KEY = {"x-ms-documentdb-partitionkey": '["t1","r1"]'}
-
-
-@pytest.fixture(scope="module")
-def account() -> Iterator[Account]:
-    with an_account() as opened, pytest.MonkeyPatch.context() as patch:
-        for name, value in opened.identity.environment.items():
-            patch.setenv(name, value)
-        yield opened
-
-
-@pytest.fixture
-async def session(account: Account) -> AsyncIterator[Session]:
-    opened = await open_session(account)
-    yield opened
-    await opened.aclose()
 
 
 async def send(

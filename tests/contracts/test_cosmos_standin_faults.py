@@ -6,7 +6,7 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from azure.cosmos.exceptions import CosmosHttpResponseError, CosmosResourceNotFo
 from azure.identity.aio import ManagedIdentityCredential
 
 from tests.standins.cosmos import CosmosStandIn
-from tests.standins.cosmos.account import DATABASE, Account, Session, an_account, open_session
+from tests.standins.cosmos.account import DATABASE, Account, Session, open_session
 from tests.standins.hosting import hosted
 from tests.standins.identity import Issuer
 
@@ -28,14 +28,6 @@ DOCUMENTS = {
     "id": "documents",
     "partitionKey": {"paths": ["/tenantId", "/root"], "kind": "MultiHash", "version": 2},
 }
-
-
-@pytest.fixture(scope="module")
-def account() -> Iterator[Account]:
-    with an_account() as opened, pytest.MonkeyPatch.context() as patch:
-        for name, value in opened.identity.environment.items():
-            patch.setenv(name, value)
-        yield opened
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The Cosmos stand-in as the real SDK sees it: queries, their limits and plans, and the change feed."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,13 +27,6 @@ def account(request: pytest.FixtureRequest) -> Iterator[Account]:
         for name, value in opened.identity.environment.items():
             patch.setenv(name, value)
         yield opened
-
-
-@pytest.fixture
-async def session(account: Account) -> AsyncIterator[Session]:
-    opened = await open_session(account)
-    yield opened
-    await opened.aclose()
 
 
 @pytest.fixture

@@ -3,28 +3,20 @@
 Nothing here spans tenants but the feed: every operation names a whole partition key, every query its tenant.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shared.adapters.azure.cosmos_client import Container, Meter
 from shared.adapters.azure.cosmos_commit import Commit
 from shared.adapters.azure.cosmos_feed import read_feed
+from shared.adapters.azure.cosmos_indexing import ordering
 from shared.adapters.azure.cosmos_items import Item, document_of, is_alive, micros
-from shared.adapters.azure.cosmos_query import (
-    Indexes,
-    by_question,
-    in_order,
-    list_statement,
-    read_statement,
-    scan_statement,
-    serving,
-)
+from shared.adapters.azure.cosmos_query import in_order, list_statement, read_statement, scan_statement
 from shared.adapters.azure.cosmos_retry import Patience, Waits
+from shared.adapters.documents import Indexes, by_question, refuse_residual, serving, walk
 from shared.adapters.embedded.system import RandomIds
-from shared.domain.kernel.errors import Permanent
-from shared.domain.kernel.filters import evaluate
 from shared.domain.kernel.ids import Root
 from shared.ports.clock import Clock
 from shared.ports.ids import Ids
@@ -33,9 +25,6 @@ from shared.ports.store import Document, Query, Stretch, Walk, Write
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
-
-_STRIDE = 200
-"""Documents that a walk takes at a time."""
 
 
 class CosmosStore:
@@ -60,6 +49,8 @@ class CosmosStore:
         patience: Patience | None = None,
     ) -> None:
         self._clock = clock
+        for index in indexes:
+            ordering(index)  # raises ValueError for one that cannot be had
         self._indexes = by_question(indexes)
         self._container = Container(
             endpoint, database, credential, ids or RandomIds(), meter, patience or Patience()
@@ -97,33 +88,11 @@ class CosmosTenant:
         return CosmosPartition(self.container, self.clock, self.tenant, str(root))
 
     async def query(self, query: Query) -> list[Document]:
-        if query.residual is not None:
-            raise Permanent(f"A query of {query.kind} has a residual; only a walk takes one.")
+        refuse_residual(query)
         return await self._list("query", query)
 
     async def walk(self, query: Query) -> Walk:
-        """Evaluates the residual here and not in SQL: one meaning of a filter, in every adapter."""
-        documents: list[Document] = []
-        skipped = examined = 0
-        ahead = replace(query, skip=0)
-        while examined < query.examine:
-            ahead = replace(ahead, limit=min(_STRIDE, query.examine - examined))
-            page = await self._list("walk", ahead)
-            for document in page:
-                if query.residual is not None and not evaluate(query.residual, document.body):
-                    continue
-                if skipped < query.skip:
-                    skipped += 1
-                    continue
-                documents.append(document)
-                if len(documents) == query.limit:
-                    return Walk(documents, skipped, None)
-            if len(page) < ahead.limit:
-                return Walk(documents, skipped, None)
-            examined += len(page)
-            ahead = replace(ahead, after=(page[-1].body[query.order], page[-1].id))
-            await asyncio.sleep(0)  # a long walk must not keep other requests waiting
-        return Walk(documents, skipped, ahead.after)
+        return await walk(query, partial(self._list, "walk"))
 
     async def _list(self, operation: str, query: Query) -> list[Document]:
         index = serving(self.indexes, query)

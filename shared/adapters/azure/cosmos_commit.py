@@ -5,20 +5,19 @@ sent again: it is atomic, and one item that bears its name proves all of it.
 """
 
 import re
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from azure.core.exceptions import AzureError
 from azure.cosmos.exceptions import CosmosBatchOperationError
-from pydantic_core import to_json
 
 from shared.adapters.azure.cosmos_client import Container, Key
 from shared.adapters.azure.cosmos_items import Item, Version, is_alive, item_of, micros, version_of
 from shared.adapters.azure.cosmos_retry import Outcome, Waits, lost_at, status_of
+from shared.adapters.documents import checked, lost
 from shared.domain.kernel.errors import Permanent, Transient
-from shared.ports.store import MAX_BATCH_BYTES, MAX_BATCH_OPERATIONS, BatchTooLarge, StoreConflict, Write
+from shared.ports.store import BatchTooLarge, Write
 
 _NO_ID = re.compile(r"[/\\?#]")
 _MAX_ID_BYTES = 1023
@@ -94,7 +93,7 @@ class Commit:
         earlier = self._writes[:hopeless]
         found = await self._fetch([write.id for write in earlier], waits) if earlier else {}
         losing = (write for write in earlier if self._loses(write, found.get(write.id)))
-        raise _lost(next(losing, self._writes[hopeless]))
+        raise lost(next(losing, self._writes[hopeless]))
 
     def _is_hopeless(self, write: Write) -> bool:
         if write.op in {"create", "upsert"}:
@@ -131,11 +130,11 @@ class Commit:
                 "read them again before you try again."
             ) from None
         if write.op != "create":
-            raise _lost(write) from None
+            raise lost(write) from None
         found = await self._fetch(creates, waits)
         now = micros(self._now)
         if write.id in found and is_alive(found[write.id], now):
-            raise _lost(write) from None
+            raise lost(write) from None
         if self._expired:
             await waits.once_more()
         self._expired = {name: item["_etag"] for name, item in found.items() if not is_alive(item, now)}
@@ -156,21 +155,13 @@ class Commit:
 
 
 def check_limits(writes: Sequence[Write]) -> None:
-    """Raise what the port promises before anything is sent."""
-    if len(writes) > MAX_BATCH_OPERATIONS:
-        raise BatchTooLarge(
-            f"A batch has at most {MAX_BATCH_OPERATIONS} operations and this one has {len(writes)}; split it."
-        )
-    if len({write.id for write in writes}) < len(writes):
-        twice = [name for name, count in Counter(write.id for write in writes).items() if count > 1]
-        raise Permanent(f"A batch writes a document once, and this one names {', '.join(twice)} more often.")
+    """Raise what the port promises before anything is sent, and what Cosmos DB cannot keep."""
+    checked(writes)
     for write in writes:
         if _NO_ID.search(write.id) or not 0 < len(write.id.encode()) <= _MAX_ID_BYTES:
             raise Permanent(
                 f"{write.id!r} cannot be an id: none of / \\ ? # and {_MAX_ID_BYTES} bytes at most."
             )
-    if (size := sum(len(to_json(write.body)) for write in writes)) > MAX_BATCH_BYTES:
-        raise BatchTooLarge(f"A batch has at most {MAX_BATCH_BYTES} bytes and this one has {size}; split it.")
 
 
 def _expiry(write: Write) -> int | None:
@@ -180,11 +171,5 @@ def _expiry(write: Write) -> int | None:
 def _cosmos_etag(write: Write) -> str:
     version = Version.parse(write.etag)
     if version is None:  # checked before anything is sent: without an etag the operation has no condition
-        raise _lost(write)
+        raise lost(write)
     return version.etag
-
-
-def _lost(write: Write) -> StoreConflict:
-    if write.op == "create":
-        return StoreConflict(f"The document {write.id} exists already.", write.id)
-    return StoreConflict(f"The document {write.id} is no longer as it was read.", write.id)

@@ -8,30 +8,11 @@ from functools import cache
 from typing import Any
 
 from shared.adapters.azure.cosmos_indexing import EXPIRES_AT, ID, KIND, TENANT, Path, ordering
-from shared.domain.kernel.errors import Permanent
 from shared.ports.index import Index
-from shared.ports.store import MAX_SKIP, Document, Query
+from shared.ports.store import Document, Query
 
 type Parameters = list[dict[str, Any]]
 type Statement = tuple[str, Parameters]
-type Indexes = dict[tuple[str, frozenset[str], str], Index]
-
-
-def by_question(indexes: Iterable[Index]) -> Indexes:
-    """The indexes by what a query has to ask to be served; raises ValueError for one that cannot be had."""
-    for index in indexes:
-        ordering(index)
-    return {(index.kind, frozenset(index.equal), index.order): index for index in indexes}
-
-
-def serving(indexes: Indexes, query: Query) -> Index:
-    """The index that serves the query; raises Permanent where none does."""
-    index = indexes.get((query.kind, frozenset(query.where), query.order))
-    if index is None:
-        raise Permanent(_no_index(query, indexes.values()))
-    if query.skip > MAX_SKIP or (query.skip and query.after):
-        raise Permanent(f"A query skips {MAX_SKIP} at most, and nothing after a position.")
-    return index
 
 
 def list_statement(tenant: str, index: Index, query: Query, now: int) -> Statement:
@@ -100,16 +81,6 @@ def _name(path: Path) -> str:
 
 def _parameters(values: dict[str, Any]) -> Parameters:
     return [{"name": name, "value": value} for name, value in values.items()]
-
-
-def _no_index(query: Query, indexes: Iterable[Index]) -> str:
-    usable = [
-        f"({', '.join(index.equal) or 'nothing'}) in the order of {index.order}"
-        for index in indexes
-        if index.kind == query.kind
-    ]
-    asked = f"({', '.join(query.where) or 'nothing'}) in the order of {query.order}"
-    return f"No index serves {query.kind} by {asked}; declared are: {'; '.join(usable) or 'none'}."
 
 
 _ALIVE = f"(NOT IS_DEFINED({_name(EXPIRES_AT)}) OR {_name(EXPIRES_AT)} > @now)"

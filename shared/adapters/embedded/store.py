@@ -4,35 +4,22 @@ A document's etag is the sequence of its last write: new at every write, and nev
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from shared.adapters.documents import Indexes, by_question, checked, lost, refuse_residual, serving, walk
 from shared.adapters.embedded.query_tables import QueryTable, install, query_sql, tables_for
 from shared.adapters.embedded.sqlite import Database, Run, Value, advance, micros
-from shared.domain.kernel.errors import Permanent
-from shared.domain.kernel.filters import evaluate
 from shared.domain.kernel.ids import Root
 from shared.ports.clock import Clock
 from shared.ports.index import Index
-from shared.ports.store import (
-    MAX_BATCH_BYTES,
-    MAX_BATCH_OPERATIONS,
-    MAX_SKIP,
-    BatchTooLarge,
-    Document,
-    Query,
-    StoreConflict,
-    Stretch,
-    Walk,
-    Write,
-)
+from shared.ports.store import Document, Query, Stretch, Walk, Write
 
 # The sequence is the row's own number: the feed reads on from a place in the table, and the documents of one
 # batch lie side by side.
@@ -45,8 +32,6 @@ CREATE UNIQUE INDEX IF NOT EXISTS documents_key ON documents (tenant, root, id);
 CREATE INDEX IF NOT EXISTS documents_expiry ON documents (expires_at) WHERE expires_at IS NOT NULL;
 """
 _SELECT = "SELECT sequence, tenant, root, id, kind, body FROM documents"
-_BODY = 5
-"""Its column in that."""
 _ALIVE = "(expires_at IS NULL OR expires_at > ?)"
 _SCAN = f"{_SELECT} WHERE tenant = ? AND root = ? AND id >= ? AND id < ? AND {_ALIVE} ORDER BY id LIMIT ?"
 _CHANGES = f"{_SELECT} WHERE sequence > ? AND {_ALIVE} ORDER BY sequence LIMIT ?"
@@ -66,8 +51,6 @@ RETURNING kind, tenant, root, id
 """
 _LAST = "\U0010ffff"
 """Sorts after every character that ids are made of."""
-_STRIDE = 200
-"""Documents that a walk takes at a time."""
 
 
 class SqliteStore:
@@ -80,7 +63,7 @@ class SqliteStore:
 
     def __init__(self, path: Path, indexes: Sequence[Index], clock: Clock) -> None:
         self._clock = clock
-        self._indexes = {(index.kind, frozenset(index.equal), index.order): index for index in indexes}
+        self._indexes = by_question(indexes)
         self._tables = tables_for(indexes)
         self._database = Database(path, _SCHEMA)
         with self._database.transaction() as run:
@@ -125,7 +108,7 @@ class SqliteTenant:
 
     database: Database
     clock: Clock
-    indexes: dict[tuple[str, frozenset[str], str], Index]
+    indexes: Indexes
     tables: dict[str, QueryTable]
     tenant: str
 
@@ -133,41 +116,17 @@ class SqliteTenant:
         return SqlitePartition(self.database, self.clock, self.tables, self.tenant, str(root))
 
     async def query(self, query: Query) -> list[Document]:
-        if query.residual is not None:
-            raise Permanent(f"A query of {query.kind} has a residual; only a walk takes one.")
+        refuse_residual(query)
         return _documents(self._rows(query))
 
     async def walk(self, query: Query) -> Walk:
-        """Evaluates the residual here and not in SQL: one meaning of a filter, and as fast."""
-        documents: list[Document] = []
-        skipped = examined = 0
-        ahead = replace(query, skip=0)
-        while examined < query.examine:
-            ahead = replace(ahead, limit=min(_STRIDE, query.examine - examined))
-            rows = self._rows(ahead)
-            for row in rows:
-                if query.residual is not None and not evaluate(query.residual, from_json(row[_BODY])):
-                    continue
-                if skipped < query.skip:
-                    skipped += 1
-                    continue
-                documents.append(_document(row))
-                if len(documents) == query.limit:
-                    return Walk(documents, skipped, None)
-            if len(rows) < ahead.limit:
-                return Walk(documents, skipped, None)
-            examined += len(rows)
-            last = _document(rows[-1])
-            ahead = replace(ahead, after=(last.body[query.order], last.id))
-            await asyncio.sleep(0)  # a long walk must not keep other requests waiting
-        return Walk(documents, skipped, ahead.after)
+        async def page(ahead: Query) -> list[Document]:
+            return _documents(self._rows(ahead))
+
+        return await walk(query, page)
 
     def _rows(self, query: Query) -> list[tuple[Any, ...]]:
-        index = self.indexes.get((query.kind, frozenset(query.where), query.order))
-        if index is None:
-            raise Permanent(_no_index(query, self.indexes.values()))
-        if query.skip > MAX_SKIP or (query.skip and query.after):
-            raise Permanent(f"A query skips {MAX_SKIP} at most, and nothing after a position.")
+        index = serving(self.indexes, query)
         same = (self.tenant, *(to_json(query.where[name]).decode() for name in index.equal))
         now = micros(self.clock.now())
         if query.after is None:
@@ -208,7 +167,7 @@ class SqlitePartition:
         return _documents(self.database.rows(_SCAN, values))
 
     async def commit(self, writes: Sequence[Write]) -> dict[str, str]:
-        bodies = _checked(writes)
+        bodies = [body.decode() for body in checked(writes)]
         if not writes:
             return {}
         now = micros(self.clock.now())
@@ -218,7 +177,7 @@ class SqlitePartition:
             first = advance(run, len(writes))
             for sequence, (write, body) in enumerate(zip(writes, bodies, strict=True), first):
                 if not self._write(run, write, body, sequence, now):
-                    raise _lost(write)
+                    raise lost(write)
                 if write.op != "delete":
                     etags[write.id] = str(sequence)
             return etags
@@ -265,34 +224,3 @@ def _documents(rows: Iterable[tuple[Any, ...]]) -> list[Document]:
 def _document(row: tuple[Any, ...]) -> Document:
     sequence, tenant, root, document_id, kind, body = row
     return Document(tenant, root, document_id, kind, from_json(body), str(sequence), sequence)
-
-
-def _checked(writes: Sequence[Write]) -> list[str]:
-    """The bodies as JSON text, once the batch is known to keep Cosmos's limits."""
-    if len(writes) > MAX_BATCH_OPERATIONS:
-        raise BatchTooLarge(
-            f"A batch has at most {MAX_BATCH_OPERATIONS} operations and this one has {len(writes)}; split it."
-        )
-    if len({write.id for write in writes}) < len(writes):
-        twice = [name for name, count in Counter(write.id for write in writes).items() if count > 1]
-        raise Permanent(f"A batch writes a document once, and this one names {', '.join(twice)} more often.")
-    bodies = [to_json(write.body) for write in writes]
-    if (size := sum(map(len, bodies))) > MAX_BATCH_BYTES:
-        raise BatchTooLarge(f"A batch has at most {MAX_BATCH_BYTES} bytes and this one has {size}; split it.")
-    return [body.decode() for body in bodies]
-
-
-def _lost(write: Write) -> StoreConflict:
-    if write.op == "create":
-        return StoreConflict(f"The document {write.id} exists already.", write.id)
-    return StoreConflict(f"The document {write.id} is no longer as it was read.", write.id)
-
-
-def _no_index(query: Query, indexes: Iterable[Index]) -> str:
-    usable = [
-        f"({', '.join(index.equal) or 'nothing'}) in the order of {index.order}"
-        for index in indexes
-        if index.kind == query.kind
-    ]
-    asked = f"({', '.join(query.where) or 'nothing'}) in the order of {query.order}"
-    return f"No index serves {query.kind} by {asked}; declared are: {'; '.join(usable) or 'none'}."
