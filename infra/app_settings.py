@@ -6,15 +6,16 @@ from dataclasses import dataclass, replace
 
 import pulumi
 
+from infra.app_map import SECRETS, variable
 from infra.settings import Settings
-from shared.names import COSMOS, RUNS, SERVICE_BUS
+from shared.names import COSMOS, INFRASTRUCTURE, RUNS, SERVICE_BUS
 
 type Setting = pulumi.Input[str]
 
 SCRATCH = "/tmp/slipway"  # noqa: S108 - the one folder that an instance may write to, and its own
 SWEEP_MINUTES = 15
 """Between two looks for branch moves that nobody recorded; each wakes an instance of the workers."""
-JOB_QUEUES = (RUNS,)
+JOB_QUEUES = (RUNS, INFRASTRUCTURE)
 """Queues whose work may outlast a function's time; a container works them where the stack has an image."""
 
 
@@ -47,6 +48,19 @@ def function_settings(role: str, settings: Settings, backends: Backends) -> dict
         **_connection(SERVICE_BUS, "fullyQualifiedNamespace", backends.service_bus, backends),
         **_connection(COSMOS, "accountEndpoint", backends.cosmos, backends),
         **container_settings(role, settings, backends),
+        **{
+            name: pulumi.Output.concat("@Microsoft.KeyVault(SecretUri=", place, ")")
+            for name, place in secret_places(settings, backends).items()
+        },
+    }
+
+
+def secret_places(settings: Settings, backends: Backends) -> dict[str, Setting]:
+    """Settings whose values are in the vault, and where there."""
+    return {
+        variable(name): pulumi.Output.concat(backends.vault, "secrets/", secret)
+        for name, secret in settings.app.items()
+        if name in SECRETS
     }
 
 
@@ -71,6 +85,7 @@ def container_settings(role: str, settings: Settings, backends: Backends) -> dic
         "SLIPWAY_AUDIENCE": settings.audience,
         "SLIPWAY_PUBLIC_URL": backends.public_url,
         "SLIPWAY_JOB_QUEUES": ",".join(JOB_QUEUES) if settings.jobs_image else "",
+        **{variable(name): value for name, value in settings.app.items() if name not in SECRETS},
     }
 
 

@@ -86,3 +86,9 @@ class Names:
     def compact(self, kind: str) -> str:
         """The same where no dash is allowed: `st` -> `stslipwaydev1a2b3c`."""
         return self(kind).replace("-", "")
+
+
+def camel(name: str) -> str:
+    """`budget_from` as the configuration writes it: `budgetFrom`."""
+    head, *tail = name.split("_")
+    return head + "".join(part.title() for part in tail)

@@ -7,7 +7,7 @@ from pulumi_azure_native import authorization, resources
 
 from infra import access
 from infra.access import APP, JOBS
-from infra.app_settings import JOB_QUEUES, Backends, container_settings
+from infra.app_settings import JOB_QUEUES, Backends, container_settings, secret_places
 from infra.components.alerts import Alerts
 from infra.components.compute import Around, FunctionApp, host_name
 from infra.components.containers import Containers
@@ -130,7 +130,7 @@ def _grants(base: Base) -> Grants:
     """Everything that is granted before anything runs."""
     settings, storage, messaging = base.site.settings, base.storage, base.messaging
     by_jobs = JOB_QUEUES if settings.jobs_image else ()
-    by_app = tuple(queue for queue in QUEUES if queue not in by_jobs)
+    by_app = tuple(queue for queue in (*QUEUES, ROTATION) if queue not in by_jobs)
     sent = tuple(name for name in messaging.queues if name != ROTATION)
     registry = [("registry", pulumi.Output.from_input(settings.registry))] if settings.registry else []
     scopes: Scopes = {
@@ -199,6 +199,7 @@ def _containers(base: Base, backends: Backends, before: list[pulumi.Resource]) -
             namespace=base.messaging.namespace.name,
             identity_id=jobs.id,
             environment=container_settings("worker", settings, backends.seen_by(jobs.client_id)),
+            secrets=secret_places(settings, backends),
             after=before,
         )
     if not settings.gateway_image:
@@ -208,6 +209,7 @@ def _containers(base: Base, backends: Backends, before: list[pulumi.Resource]) -
         containers,
         identity_id=base.identities[APP].id,
         environment=container_settings("api", settings, backends),
+        secrets=secret_places(settings, backends),
         after=before,
     )
     return {"gatewayHost": gateway.host}

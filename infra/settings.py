@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from infra.names import ENVIRONMENT
+from infra.app_map import BadApp, read_app
+from infra.names import ENVIRONMENT, camel
 
 MEMORY_SIZES = (512, 2048, 4096)
 HTTP_CONCURRENCY = 1000
@@ -71,6 +72,8 @@ class Settings:
     evidence_days: int = 30
     log_days: int = 30
     log_gb_per_day: int = 1
+    app: Mapping[str, str] = field(default_factory=dict)
+    """Slipway's own settings, of those that `app_map.py` lists; `shared/settings.py` says what they mean."""
 
     @property
     def registry_name(self) -> str:
@@ -82,9 +85,12 @@ class Settings:
         config = pulumi.Config("slipway")
         given, mistakes = {}, []
         for each in fields(cls):
-            key = _camel(each.name)
+            key = camel(each.name)
             try:
                 value = _read(config, key, each.type)
+            except BadApp as error:
+                mistakes.append(str(error))
+                continue
             except (pulumi.ConfigTypeError, pulumi.ConfigMissingError, TypeError, ValueError):
                 mistakes.append(f"slipway:{key} must be {_KINDS[each.type][1]}")
                 continue
@@ -181,12 +187,7 @@ REQUIRED = frozenset({"environment", "location", "owner", "cost_center", "budget
 
 def keys() -> frozenset[str]:
     """What a stack file may say below `slipway:`."""
-    return frozenset(_camel(each.name) for each in fields(Settings))
-
-
-def _camel(name: str) -> str:
-    head, *tail = name.split("_")
-    return head + "".join(part.title() for part in tail)
+    return frozenset(camel(each.name) for each in fields(Settings))
 
 
 def _texts(config: pulumi.Config, key: str) -> tuple[str, ...] | None:
@@ -208,11 +209,17 @@ def _warm(config: pulumi.Config, key: str) -> dict[str, dict[str, int]] | None:
     }
 
 
+def _app(config: pulumi.Config, key: str) -> dict[str, str] | None:
+    value: Any = config.get_object(key)
+    return None if value is None else read_app(value)
+
+
 _KINDS: dict[Any, tuple[Any, str]] = {
     str: (pulumi.Config.get, "a text"),
     int: (pulumi.Config.get_int, "a whole number"),
     bool: (pulumi.Config.get_bool, "true or false"),
     tuple[str, ...]: (_texts, "a list of texts"),
+    Mapping[str, str]: (_app, "settings by name"),
     Mapping[str, Mapping[str, int]]: (_warm, "counts by name by role, as in {api: {http: 1}}"),
 }
 

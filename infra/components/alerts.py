@@ -56,7 +56,11 @@ class Alerts(Component):
                 f"{queue}-stands-still", "Messages wait, none is done", (queue,), _STANDSTILL, window
             )
         self._of_queues(
-            "secrets-expire", "A secret is about to expire", (ROTATION,), [_above_zero("ActiveMessages")]
+            # Its worker takes the news within seconds, so what counts is that there were some.
+            "secrets-expire",
+            "A secret is about to expire, or has: a worker's log names it",
+            (ROTATION,),
+            [("there-were-some", "IncomingMessages", "Total", "GreaterThan", 0)],
         )
         self._failures()
         if site.settings.availability:

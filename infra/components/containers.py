@@ -1,7 +1,10 @@
 """The environment that containers run in. Made only where the stack has an image to run."""
 
+from collections.abc import Mapping
+
 from pulumi_azure_native import app
 
+from infra.app_settings import Setting
 from infra.components.observability import Observability
 from infra.components.site import Component, Site, Text
 
@@ -36,3 +39,26 @@ def registries(site: Site, identity_id: Text) -> list[app.RegistryCredentialsArg
         return None
     server = f"{site.settings.registry_name}.azurecr.io"
     return [app.RegistryCredentialsArgs(server=server, identity=identity_id)]
+
+
+def variables(
+    environment: Mapping[str, Setting], secrets: Mapping[str, Setting]
+) -> list[app.EnvironmentVarArgs]:
+    """What a container is started with; the values of `secrets` come out of the vault."""
+    plain = [app.EnvironmentVarArgs(name=name, value=value) for name, value in sorted(environment.items())]
+    return [
+        *plain,
+        *(app.EnvironmentVarArgs(name=name, secret_ref=_reference(name)) for name in sorted(secrets)),
+    ]
+
+
+def references(secrets: Mapping[str, Setting], identity_id: Text) -> list[app.SecretArgs] | None:
+    """Where the platform fetches the secrets, as the container's own identity."""
+    return [
+        app.SecretArgs(name=_reference(name), key_vault_url=place, identity=identity_id)
+        for name, place in sorted(secrets.items())
+    ] or None
+
+
+def _reference(name: str) -> str:
+    return name.lower().replace("_", "-")

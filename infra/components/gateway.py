@@ -6,7 +6,7 @@ import pulumi
 from pulumi_azure_native import app
 
 from infra.app_settings import Setting
-from infra.components.containers import Containers, registries
+from infra.components.containers import Containers, references, registries, variables
 from infra.components.site import Component, Site, Text
 
 PORT = 8080
@@ -23,6 +23,7 @@ class Gateway(Component):
         *,
         identity_id: Text,
         environment: Mapping[str, Setting],
+        secrets: Mapping[str, Setting],
         after: Sequence[pulumi.Resource],
     ) -> None:
         super().__init__(site, "gateway")
@@ -37,6 +38,7 @@ class Gateway(Component):
             configuration=app.ConfigurationArgs(
                 active_revisions_mode=app.ActiveRevisionsMode.SINGLE,
                 registries=registries(site, identity_id),
+                secrets=references(secrets, identity_id),
                 ingress=app.IngressArgs(
                     external=True,
                     transport=app.IngressTransportMethod.HTTP2,
@@ -50,10 +52,7 @@ class Gateway(Component):
                         name="gateway",
                         image=site.settings.gateway_image,
                         resources=app.ContainerResourcesArgs(cpu=0.5, memory="1Gi"),
-                        env=[
-                            app.EnvironmentVarArgs(name=name, value=value)
-                            for name, value in sorted(environment.items())
-                        ],
+                        env=variables(environment, secrets),
                         probes=[_probe(app.Type.LIVENESS), _probe(app.Type.READINESS)],
                     )
                 ],

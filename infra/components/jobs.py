@@ -6,7 +6,7 @@ import pulumi
 from pulumi_azure_native import app
 
 from infra.app_settings import Setting
-from infra.components.containers import Containers, registries
+from infra.components.containers import Containers, references, registries, variables
 from infra.components.site import Component, Site, Text
 
 LONGEST_SECONDS = 3900
@@ -26,13 +26,15 @@ class QueueJobs(Component):
         namespace: Text,
         identity_id: Text,
         environment: Mapping[str, Setting],
+        secrets: Mapping[str, Setting],
         after: Sequence[pulumi.Resource],
     ) -> None:
         super().__init__(site, "jobs")
         for queue in queues:
             app.Job(
                 f"job-{queue}",
-                job_name=site.names(f"job-{queue}"),
+                # Azure takes 32 characters in all, and a queue's first five tell it from the others.
+                job_name=site.names(f"job-{queue[:5]}"),
                 environment_id=containers.environment.id,
                 workload_profile_name="Consumption",
                 identity=app.ManagedServiceIdentityArgs(
@@ -44,6 +46,7 @@ class QueueJobs(Component):
                     # The bus gives a message again; a second container for the same one would be in its way.
                     replica_retry_limit=0,
                     registries=registries(site, identity_id),
+                    secrets=references(secrets, identity_id),
                     event_trigger_config=_trigger(queue, namespace, identity_id),
                 ),
                 template=app.JobTemplateArgs(
@@ -54,12 +57,7 @@ class QueueJobs(Component):
                             command=["python", "-m", "functions.workers.job"],
                             args=[queue],
                             resources=app.ContainerResourcesArgs(cpu=2, memory="4Gi"),
-                            env=[
-                                app.EnvironmentVarArgs(name=name, value=value)
-                                for name, value in sorted(
-                                    {**environment, "SLIPWAY_JOB_QUEUES": queue}.items()
-                                )
-                            ],
+                            env=variables({**environment, "SLIPWAY_JOB_QUEUES": queue}, secrets),
                         )
                     ]
                 ),

@@ -5,11 +5,7 @@ from pulumi_azure_native import servicebus
 
 from infra.components.observability import Observability
 from infra.components.site import Component, Site
-from shared.adapters.azure.servicebus_entities import QUEUE_ENTITIES, WORK_LIVES, QueueEntity
-from shared.names import ROTATION
-
-ROTATION_QUEUE = QueueEntity(name=ROTATION, requires_session=False, default_message_time_to_live=WORK_LIVES)
-"""Event Grid sends without a session, so nothing here may ask for one."""
+from shared.adapters.azure.servicebus_entities import QUEUE_ENTITIES, QueueEntity
 
 
 class Messaging(Component):
@@ -36,7 +32,7 @@ class Messaging(Component):
             **site.place,
         )
         self.host = self.namespace.name.apply(lambda name: f"{name}.servicebus.windows.net")
-        self.queues = {each.name: self._queue(each) for each in (*QUEUE_ENTITIES, ROTATION_QUEUE)}
+        self.queues = {each.name: self._queue(each) for each in QUEUE_ENTITIES}
         if settings.private:
             self._close()
         observability.watch("service-bus", self.namespace.id, self)

@@ -8,7 +8,7 @@ from typing import Any
 
 from infra.access import APP, COSMOS_ROLES, DEPLOY, EXPIRIES, GRANTS, JOBS, ROLES
 from infra.recording import Recording, Resource
-from shared.names import COSMOS, DATABASE, DOCUMENTS, INDEXES, QUEUES, ROUTES, SERVICE_BUS, parked
+from shared.names import COSMOS, DATABASE, DOCUMENTS, INDEXES, QUEUES, ROTATION, ROUTES, SERVICE_BUS, parked
 from shared.settings import BadSettings, Settings
 from tests.support.host import ROOT
 
@@ -48,8 +48,8 @@ def every_queue_has_one_worker(stack: Recording, functions: Functions) -> Iterat
     for job in stack.of("app:Job"):
         rules = job.inputs["configuration"]["eventTriggerConfig"]["scale"]["rules"]
         workers.update(rule["metadata"]["queueName"] for rule in rules)
-    for queue in sorted({*QUEUES, *workers}):
-        if workers[queue] != 1 or queue not in QUEUES:
+    for queue in sorted({*QUEUES, ROTATION, *workers}):
+        if workers[queue] != 1 or queue not in (*QUEUES, ROTATION):
             yield f"{queue} has {workers[queue]} workers"
 
 
@@ -205,7 +205,7 @@ def _documents(stack: Recording) -> dict[str, Any]:
 
 def _environment(container: Resource) -> dict[str, str]:
     (only,) = container.inputs["template"]["containers"]
-    return {row["name"]: row["value"] for row in only["env"]}
+    return {row["name"]: row.get("value") or row["secretRef"] for row in only["env"]}
 
 
 CHECKS: tuple[Check, ...] = (

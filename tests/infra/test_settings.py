@@ -2,16 +2,20 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 import yaml
 
+from infra.app_map import CONFIGURABLE, NOT_ON_AZURE, SECRETS, variable
 from infra.names import PROJECT, RULES, Names
-from infra.recording import FOLDER, stack_config
+from infra.recording import FOLDER, Recording, stack_config
 from infra.settings import Settings, keys
-from tests.infra.variants import IMAGES
+from shared.settings import Settings as AppSettings
+from tests.infra.checks import app_settings
+from tests.infra.variants import APP_SETTINGS, IMAGES
 
 STACKS = ("dev", "prod")
 
@@ -62,6 +66,9 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"deployFrom": "repo:o/n:ref:refs/heads/main"}, "slipway:deployFrom must name an environment"),
     ({"evidenceDays": 0}, "slipway:evidenceDays must be 1 to 146000"),
     ({"logDays": 7}, "slipway:logDays must be 30 to 730"),
+    ({"app": ["approvals"]}, "slipway:app must be settings by name"),
+    ({"app": {"port": 80, "aprovals": {}}}, "slipway:app names aprovals, port; a stack may give approvals"),
+    ({"app": {"approvals": {"dev": [1]}}}, "slipway:app approvals must hold plain values without commas"),
     ({"logGbPerDay": 0}, "slipway:logGbPerDay must be at least 1"),
 ]
 
@@ -95,6 +102,33 @@ def test_a_stack_file_is_right(stack: str) -> None:
 def test_images_and_a_workflow_are_accepted() -> None:
     settings = loaded(**IMAGES, deployFrom="repo:slipway/slipway:environment:dev")
     assert settings.registry.endswith("/slipway")
+
+
+def test_every_setting_of_the_app_is_set_or_may_be_or_is_not_for_azure(
+    recordings: dict[str, Recording],
+) -> None:
+    """A setting that no stack can give is one that nobody has on Azure."""
+    given = {
+        name
+        for recording in (recordings["dev"], recordings["private"])
+        for each in recording.of("web:WebApp")
+        for name in app_settings(each)
+    }
+    ways = (
+        [name for name in AppSettings.model_fields if variable(name) in given and name not in CONFIGURABLE],
+        CONFIGURABLE,
+        SECRETS,
+        NOT_ON_AZURE,
+    )
+    assert sorted(name for way in ways for name in way) == sorted(AppSettings.model_fields)
+
+
+def test_the_app_is_given_its_settings_as_it_reads_them() -> None:
+    given = {variable(name): value for name, value in loaded(app=APP_SETTINGS).app.items()}
+    read = AppSettings.load(given)
+    assert read.approvals == {"dev": 0, "prod": 2}
+    assert read.azure_devops_create_projects
+    assert read.iac_programs == {"Acme.Shop": Path("infra/shop")}
 
 
 def test_the_project_is_called_as_its_settings_are() -> None:
