@@ -32,5 +32,6 @@ if settings.role in ("worker", "all"):
         composition,
         sweep=settings.sweep_schedule,
         has_vendors=bool(settings.vendor_tenants),
+        has_secret_news=settings.platform == "azure",
         elsewhere=settings.job_queues,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
 
-from shared.names import COSMOS, DATABASE, DOCUMENTS, LEASES, QUEUES, SERVICE_BUS, VIEWS_LEASES
+from shared.names import COSMOS, DATABASE, DOCUMENTS, LEASES, QUEUES, ROTATION, SERVICE_BUS, VIEWS_LEASES
 
 if TYPE_CHECKING:
     from shared.app import App
@@ -25,18 +25,21 @@ def register(
     *,
     sweep: str,
     has_vendors: bool = False,
+    has_secret_news: bool = False,
     elsewhere: Collection[str] = (),
 ) -> None:
     """Add every background function.
 
-    `sweep` is the schedule of the source sweep; vendors' hosts are compared where there are any; the queues
-    in `elsewhere` are worked off by something else.
+    `sweep` is the schedule of the source sweep; vendors' hosts are compared where there are any; secrets have
+    news where the vault sends it; the queues in `elsewhere` are worked off by something else.
     """
     for queue in QUEUES:
         if queue not in elsewhere:
             _register_worker(app, get_app, queue)
     _register_feeds(app, get_app)
     _register_timers(app, get_app, sweep)
+    if has_secret_news:
+        _register_secret_news(app, get_app)
     if has_vendors:
         _register_vendor_sweep(app, get_app)
 
@@ -56,6 +59,20 @@ def _register_worker(app: func.FunctionApp, get_app: GetApp, queue: str) -> None
         arg_name="message", queue_name=queue, connection=SERVICE_BUS, is_sessions_enabled=True
     )
     app.function_name(entry.__name__)(trigger(entry))
+
+
+def _register_secret_news(app: func.FunctionApp, get_app: GetApp) -> None:
+    """Event Grid knows no sessions, so each message stands alone."""
+
+    async def secret_news(message: func.ServiceBusMessage) -> None:
+        from functions.workers.secret_news import receive  # noqa: PLC0415
+
+        await receive(message.get_body(), get_app())
+
+    trigger = app.service_bus_queue_trigger(
+        arg_name="message", queue_name=ROTATION, connection=SERVICE_BUS, is_sessions_enabled=False
+    )
+    app.function_name(secret_news.__name__)(trigger(secret_news))
 
 
 def _register_feeds(app: func.FunctionApp, get_app: GetApp) -> None:
@@ -83,9 +100,13 @@ def _register_timers(app: func.FunctionApp, get_app: GetApp, sweep: str) -> None
     async def housekeeping(timer: func.TimerRequest) -> None:
         await get_app().housekeep()
 
+    async def retention(timer: func.TimerRequest) -> None:
+        await get_app().retention.run()
+
     for entry, schedule, at_start in (
         (source_sweep, sweep, True),
         (housekeeping, "0 17 * * * *", False),
+        (retention, "0 41 2 * * *", False),
     ):
         trigger = app.timer_trigger(arg_name="timer", schedule=schedule, run_on_startup=at_start)
         app.function_name(entry.__name__)(trigger(entry))

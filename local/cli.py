@@ -21,12 +21,15 @@ from functions.http.surface import endpoint_table
 from functions.relay.redrive import redrive as redrive_messages
 from functions.routes import FILE, declared, route_of, written
 from local.data_folder import CannotStart
+from local.demos import SURFACES
 from local.host import Host
 from local.issuer import Issuer
 from local.mounts import mounts
+from local.secrets import read_value, set_secret
 from shared.app import build_app
 from shared.domain.kernel.actor import ActorKind
 from shared.domain.kernel.errors import DeliveryError
+from shared.domain.source.model import Provider
 from shared.names import QUEUES
 from shared.settings import BadSettings, Settings
 
@@ -141,9 +144,43 @@ async def _rebuild_views(settings: Settings) -> int:
     return 0
 
 
+def retention(options: argparse.Namespace, settings: Settings) -> int:
+    return _run(_retention(settings, dry=options.dry_run))
+
+
+async def _retention(settings: Settings, *, dry: bool) -> int:
+    app = build_app(settings)
+    try:
+        gone = await app.retention.run(dry=dry)
+    finally:
+        # As in redrive: a running server is not to notice us.
+        await app.bus.aclose()
+        await app.store.aclose()
+    for each in gone:
+        print(each.tenant, each.kind, each.resource, sep="\t")
+    print(f"{len(gone)} things {'would go' if dry else 'are gone'}.")
+    return 0
+
+
 def demo(options: argparse.Namespace, settings: Settings) -> int:
-    shown: int = importlib.import_module("local.demo").run(settings, options.meter)
-    return shown
+    if options.surface is None:
+        if options.provider is not None:
+            raise CannotStart("--provider is for the walk of a surface: say --surface as well.")
+        shown: int = importlib.import_module("local.demo").run(settings, options.meter)
+        return shown
+    walk = importlib.import_module(SURFACES[options.surface])
+    walked: int = walk.run(settings, Provider(options.provider or Provider.EMBEDDED), options.meter)
+    return walked
+
+
+def secrets(options: argparse.Namespace, settings: Settings) -> int:
+    async def work() -> int:
+        version = await set_secret(settings, options.tenant, options.name, value)
+        print(f"The secret {options.name} of {options.tenant} has a new current version, {version}.")
+        return 0
+
+    value = read_value(sys.stdin)
+    return _run(work())
 
 
 def doctor(options: argparse.Namespace, settings: Settings) -> int:
@@ -181,17 +218,7 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     add(serve, "serve the API and run its background work until Ctrl-C")
-    minting = add(token, "print a development token that this installation accepts")
-    minting.add_argument("--tenant", required=True, help="tenant the token speaks for")
-    minting.add_argument("--subject", required=True, help="who acts")
-    minting.add_argument("--scopes", default="", help='scopes, separated by spaces: "devops.releases.read"')
-    minting.add_argument("--roles", default="", help="roles, separated by spaces")
-    minting.add_argument(
-        "--kind", choices=[str(kind) for kind in ActorKind if kind is not ActorKind.SYSTEM], default="human"
-    )
-    minting.add_argument(
-        "--expires-in", type=int, default=3600, metavar="SECONDS", help="lifetime (default 3600)"
-    )
+    _ask_for_token(add(token, "print a development token that this installation accepts"))
     listing = add(
         routes,
         "print every HTTP route: surface, method, path, function, scope and module, separated by tabs",
@@ -204,11 +231,48 @@ def _parser() -> argparse.ArgumentParser:
         "count the totals of all lists again and print those that were wrong (tenant, kind, what is counted,"
         " was, is); a server may be running",
     )
-    playing = add(demo, "play a delivery from a commit to an approved deployment on a server of its own")
-    playing.add_argument("--meter", default="", metavar="URL", help="tell what each step costs, as it says")
+    ending = add(
+        retention,
+        "remove what was kept for as long as it has to be, and print it (tenant, kind, id); a server may be"
+        " running",
+    )
+    ending.add_argument("--dry-run", action="store_true", help="remove nothing, print what would go")
+    _ask_for_demo(add(demo, "play a delivery from a commit to an approved deployment on a server of its own"))
+    keeping = add(secrets, "set a secret of a tenant to what standard input says; a server may be running")
+    keeping.add_argument("action", choices=["set"], metavar="set", help="make it the current version")
+    keeping.add_argument("name", metavar="NAME", help="as in github-token")
+    keeping.add_argument("--tenant", required=True, help="tenant the secret belongs to")
     examining = add(doctor, "say whether this installation can work, and what to set or grant")
     examining.add_argument("--json", action="store_true", help="as JSON, a list of findings")
     return parser
+
+
+def _ask_for_token(minting: argparse.ArgumentParser) -> None:
+    minting.add_argument("--tenant", required=True, help="tenant the token speaks for")
+    minting.add_argument("--subject", required=True, help="who acts")
+    minting.add_argument("--scopes", default="", help='scopes, separated by spaces: "devops.releases.read"')
+    minting.add_argument("--roles", default="", help="roles, separated by spaces")
+    minting.add_argument(
+        "--kind", choices=[str(kind) for kind in ActorKind if kind is not ActorKind.SYSTEM], default="human"
+    )
+    minting.add_argument(
+        "--expires-in", type=int, default=3600, metavar="SECONDS", help="lifetime (default 3600)"
+    )
+
+
+def _ask_for_demo(playing: argparse.ArgumentParser) -> None:
+    playing.add_argument(
+        "--surface",
+        choices=SURFACES,
+        help="instead, walk every route of this API surface with its contract's examples and check each"
+        f" answer; one of {', '.join(SURFACES)}",
+    )
+    playing.add_argument(
+        "--provider",
+        choices=[provider.value for provider in Provider],
+        help="where the walk's repository is kept (default Embedded)",
+    )
+    playing.add_argument("--meter", default="", metavar="URL", help="tell what each step costs, as it says")
 
 
 if __name__ == "__main__":

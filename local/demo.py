@@ -15,7 +15,7 @@ from typing import Any, Final
 import aiohttp
 
 from local import sample_bundle
-from local.demo_client import Caller, DemoFailed, Identities, Voice, server
+from local.demo_client import Caller, DemoFailed, Identities, Voice, play, server
 from local.issuer import Issuer
 from local.meter import Meter
 from shared.domain.kernel.actor import ActorKind
@@ -31,14 +31,7 @@ def run(settings: Settings, meter_url: str = "") -> int:
 
     `meter_url` is where the stand-in for Cosmos DB tells what it was asked.
     """
-    data_dir = settings.data_dir.resolve() / "demo"
-    data_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        asyncio.run(_run(data_dir, Meter(meter_url)))
-    except DemoFailed as error:
-        print(f"\nThe demo failed: {error}", flush=True)
-        return 1
-    return 0
+    return play(settings, lambda data_dir: _run(data_dir, Meter(meter_url)))
 
 
 async def _run(data_dir: Path, meter: Meter) -> None:

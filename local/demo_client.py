@@ -9,16 +9,18 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import aiohttp
 
+from local.data_folder import DataFolder
 from local.issuer import Issuer
 from local.meter import Meter
 from shared.domain.kernel.actor import ActorKind
+from shared.settings import Settings
 
 START_SECONDS: Final = 30.0
 POLL_SECONDS: Final = 0.1
@@ -110,6 +112,21 @@ class Voice:
         return time.monotonic() - self.started
 
 
+def play(settings: Settings, story: Callable[[Path], Coroutine[Any, Any, None]]) -> int:
+    """Let a story happen in the demo's own part of the data folder; its exit code, with a sentence where it
+    failed. CannotStart when the folder cannot be written, or another demo is under way in it."""
+    data_dir = settings.data_dir.resolve() / "demo"
+    with DataFolder(data_dir):
+        pass
+    try:
+        asyncio.run(story(data_dir))
+    except (DemoFailed, aiohttp.ClientError) as error:
+        told = str(error) if isinstance(error, DemoFailed) else f"the server did not answer ({error})"
+        print(f"\nThe demo failed: {told}\nThe server's log is {data_dir / 'server.log'}.", flush=True)
+        return 1
+    return 0
+
+
 @contextlib.asynccontextmanager
 async def server(data_dir: Path) -> AsyncIterator[str]:
     """`slipway serve` as a process of its own on a free port; yields its URL and stops it at the end."""
@@ -146,6 +163,12 @@ async def _ready(url: str, process: asyncio.subprocess.Process, log: Path) -> No
             if process.returncode is not None or time.monotonic() > deadline:
                 raise DemoFailed(f"The server did not start; {log} ends with:\n{_tail(log)}")
             await asyncio.sleep(0.05)
+
+
+class People(Protocol):
+    """Whoever takes part in a walk."""
+
+    def caller(self, subject: str, *roles: str, kind: ActorKind = ActorKind.HUMAN) -> Caller: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,19 @@ from typing import Any
 
 from shared.adapters import scan_reports
 from shared.adapters.archives import ArchiveBundles
+from shared.adapters.bundles import unpack
 from shared.adapters.codec import RecordCodec
 from shared.adapters.definitions import YamlDefinitions
 from shared.adapters.feeds.embedded import BlobFeeds
+from shared.adapters.hosts.notices import read_azure_devops, read_github
 from shared.adapters.hosts.routed import RoutedHost
 from shared.adapters.manifests import YamlManifests
-from shared.adapters.runners import junit
+from shared.adapters.runners import reports
 from shared.adapters.traced import TracedRunner, TracedStore, TracedTarget
 from shared.domain.environments.lifecycle import Ladder
 from shared.domain.images.lifecycle import ScanPolicy
 from shared.domain.limits.model import Tariff
+from shared.domain.retention.periods import Periods
 from shared.domain.source.model import Provider
 from shared.names import INDEXES
 from shared.platforms import Ports, Replacements
@@ -38,6 +41,10 @@ from shared.services.desired_state import DesiredStates
 from shared.services.environments import Environments, Lanes
 from shared.services.freeze_windows import FreezeWindows
 from shared.services.gitops import GitOps
+from shared.services.host_hooks import HostHooks, reachable
+from shared.services.host_requests import HostRequests
+from shared.services.host_twins import HostTwins
+from shared.services.host_verdicts import HostVerdicts
 from shared.services.image_pushes import ImagePushes
 from shared.services.infrastructure_plans import InfrastructurePlans
 from shared.services.keys import Keys
@@ -52,15 +59,21 @@ from shared.services.provisioning import Provisioning
 from shared.services.pull_requests import PullRequests
 from shared.services.releases import Releases
 from shared.services.repositories import Repositories
+from shared.services.retention import Retention
 from shared.services.reviews import Reviews
 from shared.services.rollout_controls import RolloutControls
 from shared.services.rollouts import Rollouts
 from shared.services.run_executor import RunExecutor
 from shared.services.run_logs import RunLogs
 from shared.services.runs import Runs
+from shared.services.secret_expiry import SecretExpiry
 from shared.services.stacks import Stacks, StackTurns
 from shared.services.telemetry import MeasuredRuns, TracedUnits
+from shared.services.tenants import Tenants
 from shared.services.unit import Units
+from shared.services.vendor_logs import VendorLogs
+from shared.services.vendor_outputs import VendorOutputs
+from shared.services.vendor_runs import VendorRuns
 from shared.services.vendor_sweep import VendorSweep
 from shared.services.views import Views
 from shared.settings import Settings
@@ -99,8 +112,12 @@ class App(Ports):
     audit: Audit
     performance: DeliveryPerformance
     keys: Keys
+    retention: Retention
     limits: Limits
+    host_requests: HostRequests
+    host_hooks: HostHooks
     vendor_sweep: VendorSweep
+    secret_expiry: SecretExpiry
 
     @property
     def feed(self) -> Feed:
@@ -121,8 +138,8 @@ class App(Ports):
         await self.target.stop_all()
         await self.store.aclose()
         await self.bus.aclose()
-        for host in self.vendor_hosts.values():
-            await host.aclose()
+        for vendor in self.vendors.values():
+            await vendor.aclose()
         for registry in self.registries.values():
             await registry.aclose()
         await self.release()
@@ -134,23 +151,22 @@ def build_app(settings: Settings, **replacements: Any) -> App:
     ports = _ports(settings, replacements)
     clock, host, blobs, telemetry = ports.clock, _host(ports), ports.blobs, ports.telemetry
     definitions, manifests = YamlDefinitions(), YamlManifests()
-    # The services get ports that tell what they do; the host, which needs more of them, has them bare.
     documents, steps, places = _told(telemetry, ports.store, ports.runner, ports.target)
-    facts = DeploymentFacts(documents, telemetry)
-    views = Views(documents, INDEXES, feed=ports.ordered_feed, others=(facts,))
+    facts, tenants = DeploymentFacts(documents, telemetry), Tenants(documents)
+    views = Views(documents, INDEXES, feed=ports.ordered_feed, others=(facts, tenants))
     units = _units(telemetry, documents, ports, views)
     branches = Branches(units, host)
-    providers = (Provider.EMBEDDED, *ports.vendor_hosts)
-    repositories = Repositories(units, host, settings.base_url, providers)
+    repositories = Repositories(units, host, settings.base_url, (Provider.EMBEDDED, *ports.vendors))
     artifacts = Artifacts(units, blobs, ArchiveBundles())
     pull_requests = PullRequests(units, host, branches, clock)
     runs = _runs(settings, ports, units, steps, definitions)
+    checks = Checks(pull_requests, runs)
+    sweep = _sweep(settings, ports, units, pull_requests, checks)
     environments = Environments(units, Ladder.of(settings.approvals))
     lanes = Lanes(units, environments)
     promotions = Promotions(units, environments, lanes)
-    desired = DesiredStates(host, repositories, clock)
+    desired, live = DesiredStates(host, repositories, clock), LiveStates(manifests, blobs, places)
     plans = _infrastructure(settings, ports, units, environments)
-    live = LiveStates(manifests, blobs, places)
     rollouts = Rollouts(units, lanes, desired, live)
     return App(
         **{each.name: getattr(ports, each.name) for each in fields(ports)},
@@ -166,10 +182,10 @@ def build_app(settings: Settings, **replacements: Any) -> App:
         packages=Packages(units, artifacts, BlobFeeds(blobs, ArchiveBundles())),
         pull_requests=pull_requests,
         reviews=Reviews(units),
-        checks=Checks(pull_requests, runs),
+        checks=checks,
         pipelines=Pipelines(units, host, definitions, branches),
         runs=runs,
-        releases=Releases(units, environments, promotions, host),
+        releases=Releases(units, environments, promotions, host, Periods(settings.retention)),
         promotions=promotions,
         environments=environments,
         deployments=Deployments(units, lanes, manifests, desired),
@@ -183,7 +199,11 @@ def build_app(settings: Settings, **replacements: Any) -> App:
         audit=Audit(documents),
         performance=DeliveryPerformance(facts, views, clock),
         keys=Keys(documents, clock),
-        vendor_sweep=VendorSweep(units, branches, settings.vendor_tenants),
+        retention=Retention(units, blobs, tenants, Periods(settings.retention)),
+        host_requests=sweep.requests,
+        host_hooks=sweep.hooks,
+        secret_expiry=SecretExpiry(units, ports.secret_owner),
+        vendor_sweep=sweep,
         limits=Limits(documents, clock, Tariff(settings.tiers)),
     )
 
@@ -208,20 +228,45 @@ def _units(telemetry: Telemetry, documents: Store, ports: Ports, views: Views) -
 
 def _host(ports: Ports) -> RoutedHost:
     """Every repository's own: the embedded one, or its vendor's."""
-    return RoutedHost({Provider.EMBEDDED: ports.source_host, **ports.vendor_hosts})
+    vendors = {provider: vendor.source for provider, vendor in ports.vendors.items()}
+    return RoutedHost({Provider.EMBEDDED: ports.source_host, **vendors})
 
 
 def _runs(
     settings: Settings, ports: Ports, units: Units, steps: Runner, definitions: YamlDefinitions
 ) -> Runs:
     host, blobs, telemetry = _host(ports), ports.blobs, ports.telemetry
-    outputs = BuildOutputs(blobs, junit.count)
+    outputs = BuildOutputs(blobs, reports.count)
     step_timeout = settings.step_timeout_seconds
     executor = RunExecutor(units, host, steps, blobs, definitions, outputs, step_timeout)
     run_timeout = timedelta(seconds=settings.run_timeout_seconds)
     run_logs = RunLogs(units, blobs)
-    made_of = (units, host, definitions, executor, run_logs, settings.run_limit, run_timeout)
+    ci = {provider: vendor.ci for provider, vendor in ports.vendors.items()}
+    theirs = VendorOutputs(outputs, unpack)
+    vendor_runs = VendorRuns(units, host, ci, VendorLogs(blobs, ports.clock), theirs)
+    made_of = (units, host, definitions, executor, vendor_runs, run_logs, settings.run_limit, run_timeout)
     return Runs(*made_of) if telemetry is OFF else MeasuredRuns(*made_of, telemetry)
+
+
+def _sweep(
+    settings: Settings, ports: Ports, units: Units, pull_requests: PullRequests, checks: Checks
+) -> VendorSweep:
+    """With everything that flows between an installation and its vendors."""
+    vendors, branches = ports.vendors, pull_requests.branches
+    verdicts = HostVerdicts(units, vendors, checks, settings.public_url.rstrip("/"))
+    twins = HostTwins(units, vendors, branches, pull_requests)
+    requests = HostRequests(units, vendors, branches, twins, verdicts)
+    hooks = _hooks(settings, ports, units)
+    return VendorSweep(units, branches, requests, hooks, settings.vendor_tenants)
+
+
+def _hooks(settings: Settings, ports: Ports, units: Units) -> HostHooks:
+    urls = {Provider.GITHUB: settings.github_url, Provider.AZURE_DEVOPS: settings.azure_devops_url}
+    base = settings.base_url
+    bases = {provider: base for provider, vendor in urls.items() if reachable(base, vendor)}
+    notices = {Provider.GITHUB: read_github, Provider.AZURE_DEVOPS: read_azure_devops}
+    tenants = settings.vendor_tenants
+    return HostHooks(units, ports.vendors, ports.vault, ports.ids, bases, notices, tenants)
 
 
 def _infrastructure(
@@ -241,7 +286,8 @@ def _images(settings: Settings, ports: Ports, units: Units, artifacts: Artifacts
 
 
 def _told(telemetry: Telemetry, store: Store, runner: Runner, target: Target) -> tuple[Store, Runner, Target]:
-    """The ports as the services see them, telling what they do; just as they are where nobody watches."""
+    """The ports as the services see them, telling what they do; just as they are where nobody watches. The
+    host, which needs more of them, has them bare."""
     if telemetry is OFF:
         return store, runner, target
     return TracedStore(store, telemetry), TracedRunner(runner, telemetry), TracedTarget(target, telemetry)

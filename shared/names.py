@@ -34,6 +34,10 @@ ROTATION = "secret-rotation"
 # Event or command type -> the queues whose worker acts on it. Types without a row are facts for subscribers.
 ROUTES: dict[str, tuple[str, ...]] = {
     "ProvisionRepository": (SOURCE,),
+    "MirrorPullRequest": (SOURCE,),
+    "MirrorPullRequestAgain": (SOURCE,),
+    "HostChanged": (SOURCE,),
+    "HostChangedAgain": (SOURCE,),
     "PullRequestOpened": (CHECKS,),
     "PullRequestUpdated": (CHECKS,),
     "PullRequestReopened": (CHECKS,),
@@ -50,6 +54,8 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "ReconcileRequested": (GITOPS,),
     "RunPipelineAgain": (RUNS,),
     "RunOverdue": (RUNS,),
+    "FollowRun": (RUNS,),
+    "CancelHostRun": (RUNS,),
     "DeploymentRequestedAgain": (DEPLOYMENTS,),
     "RolloutDue": (GITOPS,),
     "RolloutDueAgain": (GITOPS,),
@@ -117,6 +123,7 @@ INDEXES: tuple[Index, ...] = (
     Index("build-result", ("pipeline",), "created_at"),
     Index("build-result", ("status",), "created_at"),
     Index("build-result", ("repository", "branch"), "created_at"),
+    Index("package", ("feed", "package_type", "served"), "name"),
     Index("package-publication", (), "created_at"),
     Index("package-publication", ("feed",), "created_at"),
     Index("package-publication", ("feed", "name"), "created_at"),

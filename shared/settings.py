@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from shared.domain.limits.model import CONCURRENT_DEPLOYMENTS
+from shared.domain.retention.periods import DEFAULTS, LEAST_FOR_RELEASES
 
 PREFIX = "SLIPWAY_"
 
@@ -79,6 +80,16 @@ def _one_each(value: dict[str, str]) -> dict[str, str]:
     if len({organization.casefold() for organization in value.values()}) < len(value):
         raise ValueError("give every tenant an organization of its own")
     return value
+
+
+def _kept_long_enough(value: dict[str, int]) -> dict[str, int]:
+    if unknown := sorted(value.keys() - DEFAULTS.keys()):
+        raise ValueError(f"there is nothing called {', '.join(unknown)}; there are {', '.join(DEFAULTS)}")
+    if any(days < 1 for days in value.values()):
+        raise ValueError("give a day at least")
+    if value.get("releases", LEAST_FOR_RELEASES) < LEAST_FOR_RELEASES:
+        raise ValueError(f"releases and their approvals are kept for {LEAST_FOR_RELEASES} days at least")
+    return {**DEFAULTS, **value}
 
 
 type Url = Annotated[str, AfterValidator(_url)]
@@ -152,6 +163,11 @@ class Settings(BaseModel):
         "prod": 2,
     }
     """Required approvals per environment, in the order of promotion."""
+    retention: Annotated[dict[str, int], BeforeValidator(_pairs), AfterValidator(_kept_long_enough)] = {
+        **DEFAULTS
+    }
+    """Days that things are kept after their end, as in `runs:90`; what is not named has its default. Of
+    releases it is seven years at least."""
     run_limit: Annotated[int, Field(ge=1)] = 100
     """Active pipeline runs per repository."""
     tiers: Annotated[dict[str, Tier], BeforeValidator(_pairs)] = {}

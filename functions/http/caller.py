@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from functions.http.binding import Bound
 from functions.http.endpoint import Endpoint
 from functions.http.errors import ScopeMissing, TenantMismatch, TokenMissing
-from shared.domain.kernel.actor import Actor, ActorKind
+from shared.domain.kernel.actor import RESERVED_SUBJECTS, Actor, ActorKind
 from shared.domain.kernel.policy import grants_of, is_granted
 from shared.ports.tokens import TokenRefused
 
@@ -24,9 +24,9 @@ ANONYMOUS = Actor(subject="anonymous", kind=ActorKind.SERVICE, tenant="")
 
 _BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]+=*)")
 _BASIC = re.compile(r"(?i:basic) +([A-Za-z0-9+/]+=*)")
+_API_KEY = "x-nuget-apikey"
 _TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _KINDS = {kind.value: kind for kind in (ActorKind.HUMAN, ActorKind.AGENT, ActorKind.SERVICE)}
-_PLATFORM = "system:"
 _REMEMBERED = 10_000
 _actors: OrderedDict[int, tuple[Claims, Actor]] = OrderedDict()
 """By the identity of claims: a verifier gives the same ones for as long as it remembers a token. They are
@@ -37,8 +37,9 @@ async def authenticate(app: "App", endpoint: Endpoint, headers: Mapping[str, str
     """The caller. Raises TokenRefused, or Transient when the issuer's keys cannot be had."""
     if endpoint.is_public:
         return ANONYMOUS
-    read = token_of if endpoint.dialect.takes_basic else bearer_token
-    claims = await app.tokens.verify(read(headers.get("authorization")))
+    sent = headers.get("authorization")
+    token = feed_token(sent, headers.get(_API_KEY)) if endpoint.dialect.takes_basic else bearer_token(sent)
+    claims = await app.tokens.verify(token)
     known = _actors.get(id(claims))
     if known is not None and known[0] is claims:
         return known[1]
@@ -60,8 +61,11 @@ def bearer_token(header: str | None) -> str:
     return found[1]
 
 
-def token_of(header: str | None) -> str:
-    """The token of an Authorization header that package managers send: Bearer, or the password of Basic."""
+def feed_token(header: str | None, api_key: str | None) -> str:
+    """The token as package managers send it: as a bearer token, as the password of Basic, or, where there is
+    no Authorization, as the API key of `dotnet nuget push`."""
+    if api_key and not header:
+        header = f"Bearer {api_key}"
     found = _BASIC.fullmatch(header or "")
     if found is None:
         return bearer_token(header)
@@ -118,8 +122,9 @@ def check_tenant(endpoint: Endpoint, actor: Actor, bound: Bound) -> None:
 def _subject(claim: object) -> str:
     if not isinstance(claim, str) or not claim:
         raise TokenRefused("The token does not say who acts: it needs a `sub` claim.")
-    if claim.casefold().startswith(_PLATFORM):
-        raise TokenRefused(f"No token may speak as the platform: its `sub` starts with `{_PLATFORM}`.")
+    if claim.casefold().startswith(RESERVED_SUBJECTS):
+        begins = claim.partition(":")[0].casefold()
+        raise TokenRefused(f"No token may speak as the platform: its `sub` starts with `{begins}:`.")
     return claim
 
 

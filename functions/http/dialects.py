@@ -76,7 +76,8 @@ class Dialect:
     tenant_field: str = "tenantId"
     echoes_request_id: bool = False
     takes_basic: bool = False
-    """Whether the token may also come as the password of Basic, as package managers send it."""
+    """Whether the token may also come as the password of Basic or as NuGet's API key, as package managers
+    send it."""
 
     @property
     def versions(self) -> list[str]:

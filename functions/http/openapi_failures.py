@@ -39,6 +39,7 @@ from shared.domain.kernel.errors import (
 )
 from shared.domain.limits.model import REQUEST_BYTES, RESPONSE_BYTES
 from shared.ports.tokens import TokenRefused
+from shared.services.host_hooks import SignatureRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,11 @@ def _is_secured(endpoint: Endpoint) -> bool:
     return not endpoint.is_public
 
 
+def _is_signed(endpoint: Endpoint) -> bool:
+    """What a vendor sends: whoever calls is known by the signature of the body."""
+    return endpoint.is_public and endpoint.raw_body
+
+
 def _writes(endpoint: Endpoint) -> bool:
     return endpoint.method != "GET"
 
@@ -142,6 +148,7 @@ SAMPLES = (
     ),
     Sample(TokenMissing("Send a bearer token: Authorization: Bearer <token>."), _is_secured),
     Sample(TokenRefused("The token has expired; ask the issuer for a new one."), _is_secured),
+    Sample(SignatureRefused("This is not signed by the webhook of a repository here."), _is_signed),
     Sample(
         ScopeMissing(
             "This needs the scope devops.releases.approve; ask for a token or a role that grants it.",
@@ -195,7 +202,7 @@ SAMPLES = (
         RateLimited(
             "More than 1000 requests a minute, or too many at once; ask again in 3 seconds.", retry_after=3
         ),
-        _is_secured,
+        lambda endpoint: _is_secured(endpoint) or _is_signed(endpoint),
     ),
     Sample(Permanent("Never shown."), lambda endpoint: True),
     Sample(Transient("A part of the platform does not answer; try again."), lambda endpoint: True),

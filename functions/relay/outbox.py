@@ -16,7 +16,6 @@ from shared.ports.bus import Message, Sender
 from shared.ports.telemetry import COMMITS, DEPLOYMENTS, DRIFT, OFF, Span, Telemetry
 
 _ROUTING = ("session", "notBefore", "traceparent")
-_COUNTED = {"CommitCreated": COMMITS, "DeploymentPromoted": DEPLOYMENTS}
 
 
 async def relay(documents: Iterable[Mapping[str, Any]], sender: Sender, telemetry: Telemetry = OFF) -> int:
@@ -56,10 +55,13 @@ def _span(body: Mapping[str, Any], telemetry: Telemetry) -> Span:
 
 def _count(body: Mapping[str, Any], telemetry: Telemetry) -> None:
     """Facts that are numbers, too. A batch that the feed gives again is counted again."""
-    if metric := _COUNTED.get(body["eventType"]):
-        telemetry.measure(metric, 1, {})
-    elif body["eventType"] == "GitOpsSynced" and body["payload"]["driftResolved"]:
-        telemetry.measure(DRIFT, 1, {})
+    match body:
+        case {"eventType": "CommitCreated"}:
+            telemetry.measure(COMMITS, 1, {})
+        case {"eventType": "DeploymentPromoted", "payload": {"toEnvironment": where}}:
+            telemetry.measure(DEPLOYMENTS, 1, {"environment": where})
+        case {"eventType": "GitOpsSynced", "payload": {"driftResolved": True, "environment": where}}:
+            telemetry.measure(DRIFT, 1, {"environment": where})
 
 
 def queues_of(body: Mapping[str, Any]) -> tuple[str, ...]:

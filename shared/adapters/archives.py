@@ -15,7 +15,11 @@ class ArchiveBundles:
         self._limits = limits or Limits()
 
     async def count(self, data: bytes) -> int:
-        return await asyncio.to_thread(_with_file, data, lambda path: len(inspect(path, self._limits)))
+        return len(await self.names(data))
+
+    async def names(self, data: bytes) -> list[str]:
+        found = await asyncio.to_thread(_with_file, data, lambda path: inspect(path, self._limits))
+        return [entry.path for entry in found]
 
     async def read(self, data: bytes, paths: Sequence[str]) -> dict[str, bytes]:
         return await asyncio.to_thread(_with_file, data, lambda path: read_paths(path, paths, self._limits))

@@ -18,11 +18,11 @@ from shared.ports.ids import Ids
 from shared.ports.provisioner import Program, Provisioner
 from shared.ports.registry import Registries, Registry
 from shared.ports.signer import Signer
-from shared.ports.source_host import SourceHost
 from shared.ports.store import ChangeFeed, Feed, Store
 from shared.ports.telemetry import OFF, Telemetry
 from shared.ports.tokens import TokenVerifier
-from shared.ports.vault import Vault
+from shared.ports.vault import SecretOwner, Vault
+from shared.ports.vendor import Vendor
 from shared.settings import Settings
 
 type Replacements = Mapping[str, Any]
@@ -37,15 +37,12 @@ class Messages(Bus, Protocol):
     async def aclose(self) -> None: ...
 
 
-class VendorHost(SourceHost, Protocol):
-    async def aclose(self) -> None: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """What stands behind the ports of one installation.
 
     `ordered_feed` is there where the feed has one order for the whole store, so that lists can wait for it.
+    `secret_owner` says whose secret the vault tells of, by the vault's own name for it.
     `tidy` frees what the platform does not free by itself; `refresh`, where there is one, is due every few
     minutes in every process; `release` closes what only the adapters know of.
     """
@@ -62,27 +59,28 @@ class Ports:
     signer: Signer
     tokens: TokenVerifier
     source_host: EmbeddedGit
-    vendor_hosts: Mapping[Provider, VendorHost]
+    vendors: Mapping[Provider, Vendor]
     runner: SubprocessRunner
     target: FolderTarget
     provisioner: Provisioner
     registries: Registries
+    secret_owner: Callable[[str], Awaitable[SecretOwner | None]]
     tidy: Callable[[], Awaitable[object]]
     refresh: Callable[[], Awaitable[object]] | None
     release: Callable[[], Awaitable[object]]
 
 
-def vendors_of(settings: Settings, vault: Vault, ids: Ids) -> Mapping[Provider, VendorHost]:
-    """The source hosts of vendors that the settings name organizations of; of others nothing is loaded."""
-    found: dict[Provider, VendorHost] = {}
+def vendors_of(settings: Settings, vault: Vault, ids: Ids) -> Mapping[Provider, Vendor]:
+    """The vendors that the settings name organizations of; of others nothing is loaded."""
+    found: dict[Provider, Vendor] = {}
     if settings.github_organizations:
         from shared.adapters.hosts.github import github  # noqa: PLC0415
 
         found[Provider.GITHUB] = github(settings.github_url, settings.github_organizations, vault, ids)
     if settings.azure_devops_organizations:
-        from shared.adapters.hosts.azure_devops import AzureDevOps  # noqa: PLC0415
+        from shared.adapters.hosts.azure_devops import azure_devops  # noqa: PLC0415
 
-        found[Provider.AZURE_DEVOPS] = AzureDevOps(
+        found[Provider.AZURE_DEVOPS] = azure_devops(
             settings.azure_devops_url,
             settings.azure_devops_organizations,
             vault,
@@ -94,6 +92,11 @@ def vendors_of(settings: Settings, vault: Vault, ids: Ids) -> Mapping[Provider, 
 
 async def nothing() -> None:
     """What a platform does that has nothing to tidy or to release."""
+
+
+async def nobody(key: str) -> SecretOwner | None:
+    """Of a platform whose vault tells nothing by itself."""
+    return None
 
 
 def tokens_of(settings: Settings, clock: Clock) -> TokenVerifier:

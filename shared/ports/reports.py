@@ -18,4 +18,4 @@ class TestTotals(Protocol):
 
 
 type CountTests = Callable[[bytes], TestTotals]
-"""Counts one JUnit XML report; raises Invalid where the bytes are none."""
+"""Counts one report, JUnit XML or TRX; raises Invalid where the bytes are none."""

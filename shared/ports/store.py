@@ -20,6 +20,10 @@ MAX_SKIP = 10_000
 MAX_EXAMINED = 10_000
 """Documents that one walk may look at for its residual."""
 
+TOMBSTONE = "tombstone"
+"""Kind of the document that tells a reader of the feed of a deletion, which the feed does not show: its body
+names the `kind` and the `document` that is gone."""
+
 type Body = dict[str, Any]
 
 

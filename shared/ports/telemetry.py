@@ -153,13 +153,15 @@ QUEUE_DEPTH = Metric(
 QUEUE_AGE = Metric("slipway.queue.age", "gauge", "s", ("queue",), "Age of the oldest message that is due")
 DEAD_LETTERS = Metric("slipway.queue.dead", "gauge", "{message}", ("queue",), "Dead-lettered messages")
 COMMITS = Metric("devops.commits.total", "counter", "{commit}", (), "Commits recorded")
-DRIFT = Metric("devops.gitops.drift", "counter", "{drift}", (), "Drifts found and brought back")
-DEPLOYMENTS = Metric("devops.deployment.frequency", "counter", "{deployment}", (), "Releases that arrived")
+DRIFT = Metric("devops.gitops.drift", "counter", "{drift}", ("environment",), "Drifts found and brought back")
+DEPLOYMENTS = Metric(
+    "devops.deployment.frequency", "counter", "{deployment}", ("environment",), "Releases that arrived"
+)
 LEAD_TIME = Metric(
     "devops.release.lead.time",
     "histogram",
     "s",
-    (),
+    ("environment",),
     "From a commit to its deployment",
     (3_600, 14_400, 86_400, 259_200, 604_800, 2_592_000),
 )

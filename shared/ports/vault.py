@@ -27,6 +27,14 @@ class SecretVersion:
     enabled: bool
 
 
+@dataclass(frozen=True, slots=True)
+class SecretOwner:
+    """Whose secret something is, and what the tenant calls it."""
+
+    tenant: str
+    name: str
+
+
 class Vault(Protocol):
     """Names are 1-127 of letters, digits and dashes, as Key Vault's; each tenant has its own space."""
 

@@ -29,7 +29,7 @@ class Artifacts:
         files = await self.bundles.count(data)
         digest = f"sha256:{sha256_hex(data)}"
         # Content first, then the record that points at it: a record never points at nothing.
-        await self.blobs.put(actor.tenant, _path(digest), data)
+        await self.blobs.put(actor.tenant, self.place_of(digest), data)
 
         async def turn(unit: Unit) -> Artifact:
             existing = await unit.find(Artifact, artifact_id)
@@ -63,7 +63,11 @@ class Artifacts:
 
     def place(self, artifact: Artifact) -> str:
         """The blob that holds the bundle."""
-        return _path(artifact.digest)
+        return self.place_of(artifact.digest)
+
+    def place_of(self, digest: str) -> str:
+        """The blob that content of this digest is kept in."""
+        return f"bundles/{digest.removeprefix('sha256:')}"
 
     async def content(self, artifact: Artifact) -> bytes:
         """The bundle as it was uploaded."""
@@ -71,9 +75,5 @@ class Artifacts:
 
     async def read(self, artifact: Artifact, paths: Sequence[str]) -> dict[str, bytes]:
         """The content of the named files of a bundle; a missing one is left out."""
-        data = await self.blobs.read(artifact.tenant, _path(artifact.digest))
+        data = await self.content(artifact)
         return await self.bundles.read(data, paths)
-
-
-def _path(digest: str) -> str:
-    return f"bundles/{digest.removeprefix('sha256:')}"

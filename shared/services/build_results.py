@@ -8,13 +8,13 @@ import hashlib
 import os
 import re
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shared.domain.kernel.errors import Invalid
-from shared.domain.pipelines.definition import ArtifactSpec, Definition
-from shared.domain.pipelines.lifecycle import Produced
+from shared.domain.pipelines.definition import Definition
 from shared.domain.pipelines.model import BuildArtifact, TestCounts
+from shared.domain.pipelines.results import Produced
 from shared.ports.blobs import Blobs
 from shared.ports.reports import CountTests
 from shared.services.report_files import find
@@ -45,8 +45,7 @@ class BuildOutputs:
         self, tenant: str, folder: Path, definition: Definition, *, with_artifacts: bool
     ) -> Collected:
         """Safe to repeat: artifacts are kept under their digest."""
-        tests, notes = await asyncio.to_thread(self._tests, folder, definition.test_reports)
-        coverage, more = await asyncio.to_thread(_coverage, folder, definition.coverage_report)
+        counted, notes = await self.count(folder, definition.test_reports, definition.coverage_report)
         artifacts: list[BuildArtifact] = []
         missing: list[str] = []
         for spec in definition.artifacts if with_artifacts else ():
@@ -54,16 +53,24 @@ class BuildOutputs:
             if path is None:
                 missing.append(spec.name)
             else:
-                artifacts.append(await self._keep(tenant, spec, path))
-        produced = Produced(tests=tests, coverage=coverage, artifacts=tuple(artifacts))
-        return Collected(produced, (*notes, *more), tuple(missing))
+                artifacts.append(await self.keep(tenant, spec.name, spec.kind, path))
+        return Collected(replace(counted, artifacts=tuple(artifacts)), notes, tuple(missing))
 
-    async def _keep(self, tenant: str, spec: ArtifactSpec, path: Path) -> BuildArtifact:
+    async def count(
+        self, folder: Path, test_reports: Sequence[str], coverage_report: str | None
+    ) -> tuple[Produced, tuple[str, ...]]:
+        """What the reports below `folder` say, and notes for the log on those that say nothing."""
+        tests, notes = await asyncio.to_thread(self._tests, folder, test_reports)
+        coverage, more = await asyncio.to_thread(_coverage, folder, coverage_report)
+        return Produced(tests, coverage), (*notes, *more)
+
+    async def keep(self, tenant: str, name: str, kind: str, path: Path) -> BuildArtifact:
+        """A file as a blob under its digest."""
         digest, size = await asyncio.to_thread(_hashed, path)
         ref = f"artifacts/sha256/{digest}"
         if await self.blobs.info(tenant, ref) is None:
             await self.blobs.put(tenant, ref, _chunks(path))
-        return BuildArtifact(name=spec.name, kind=spec.kind, ref=ref, digest=f"sha256:{digest}", size=size)
+        return BuildArtifact(name=name, kind=kind, ref=ref, digest=f"sha256:{digest}", size=size)
 
     def _tests(self, folder: Path, patterns: Sequence[str]) -> tuple[TestCounts | None, list[str]]:
         """The sum of every report, or None where there is none."""

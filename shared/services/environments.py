@@ -3,8 +3,7 @@
 Everything here that takes a `unit` works inside a turn of the environment's own root.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.approvals.model import Approval
@@ -35,13 +34,14 @@ from shared.domain.environments.model import (
     environment_id,
     lane_id,
 )
-from shared.domain.environments.policy import EnvironmentPolicy, first_policy, policy_id
+from shared.domain.environments.policy import EnvironmentPolicy, first_policy, policy_id, under
+from shared.domain.gitops.lifecycle import reconcile
 from shared.domain.gitops.model import SyncState, SyncStatus, sync_state_id
 from shared.domain.images.lifecycle import awaited, objections
 from shared.domain.images.model import BuildImages, build_images_id
 from shared.domain.kernel.actor import Actor
 from shared.domain.promotions.gates import Evaluation, Facts, evaluate
-from shared.domain.promotions.lifecycle import record_of, settle, start
+from shared.domain.promotions.lifecycle import record_of, settle, start, tightened
 from shared.domain.promotions.model import Promotion, PromotionStatus
 from shared.domain.releases.model import Release
 from shared.services.unit import Unit, Units
@@ -71,7 +71,8 @@ class Standing:
 class Environments:
     """The environments of a tenant: those of the policy table as it is now, stored from their first use on.
 
-    What was requested under an earlier policy keeps the approvals it was requested with.
+    What was requested under an earlier policy keeps the approvals it was requested with; what is raised since
+    is asked of it too, for as long as it takes votes.
     """
 
     units: Units
@@ -86,9 +87,15 @@ class Environments:
         return {} if text is None else {"environment_name": self.resolve(text).name}
 
     def declared(self, actor: Actor, name: str) -> Environment:
-        """The environment of that name or stage as the policy table has it now, stored or not. Asks nobody:
-        when it was first used is all that the store knows besides."""
+        """The environment of that name or stage as the settings declare it, stored or not. Asks nobody: what
+        its own policy requires of approvals is told by `governed`."""
         return declare(actor.tenant, self.resolve(name), self.units.clock.now()).entity
+
+    async def governed(self, actor: Actor, name: str) -> Environment:
+        """The environment of that name or stage under its policy: one read."""
+        environment = self.declared(actor, name)
+        policy = await self.units.find(actor, EnvironmentPolicy, policy_id(environment.id))
+        return under(environment, policy)
 
     async def list(self, actor: Actor) -> tuple[EnvironmentState, ...]:
         """Every environment in the order of promotion, with what runs in it."""
@@ -97,12 +104,12 @@ class Environments:
     async def _state(self, actor: Actor, rung: Rung) -> EnvironmentState:
         environment = self.declared(actor, rung.name)
 
-        async def turn(unit: Unit) -> Sequence[Current]:
-            return await unit.children(Current, limit=_CURRENTS_SHOWN)
+        async def turn(unit: Unit) -> EnvironmentState:
+            policy = await unit.find(EnvironmentPolicy, policy_id(environment.id))
+            current = await unit.children(Current, limit=_CURRENTS_SHOWN)
+            return EnvironmentState(under(environment, policy), tuple(current))
 
-        root = Environment.__record__.root_of(environment.id)
-        current = await self.units.run(actor, root, turn)
-        return EnvironmentState(environment, tuple(current))
+        return await self.units.run(actor, Environment.__record__.root_of(environment.id), turn)
 
     async def arrived(self, actor: Actor, release: Release, name: str) -> bool:
         """Whether this content was ever deployed in the environment of that name."""
@@ -134,11 +141,13 @@ class Environments:
 
     async def ensure(self, unit: Unit, name: str) -> Environment:
         """The stored environment of exactly that name, made on its first use."""
-        rung = self.resolve(name)
-        stored = await unit.find(Environment, environment_id(unit.actor.tenant, name))
+        born = declare(unit.actor.tenant, self.resolve(name), unit.now)
+        policy = await unit.find(EnvironmentPolicy, policy_id(born.entity.id))
+        wanted = under(born.entity, policy)
+        stored = await unit.find(Environment, wanted.id)
         if stored is None:
-            return unit.apply(declare(unit.actor.tenant, rung, unit.now))
-        changed = follow(stored, rung, unit.now)
+            return unit.apply(replace(born, entity=wanted))
+        changed = follow(stored, wanted, unit.now)
         return stored if changed is None else unit.apply(changed)
 
 
@@ -188,8 +197,9 @@ class Lanes:
         async def turn(unit: Unit) -> Evaluation:
             load = {"release": release.id, "component": release.component}
             await self.load(unit, promotion.environment, promotion.id, **load)
-            environment = self.environments.declared(actor, promotion.environment_name)
-            known = await unit.find(Promotion, promotion.id) or promotion
+            declared = self.environments.declared(actor, promotion.environment_name)
+            environment = under(declared, await self.policy(unit, declared))
+            known = tightened(await unit.find(Promotion, promotion.id) or promotion, environment)
             facts = await self._facts(unit, environment, known, release)
             return evaluate(known, facts, unit.now)
 
@@ -203,7 +213,13 @@ class Lanes:
             unit.put(entered)
 
     async def leave(self, unit: Unit, environment: Environment, promotion: Promotion) -> None:
-        """A promotion has ended; whoever is next is let in, in the same batch."""
+        """A promotion has ended; whoever is next is let in, in the same batch. A reconciliation that was
+        asked for while it was at work follows."""
+        if (await self.lane(unit, environment)).lock == promotion.id:
+            state = await unit.find(SyncState, sync_state_id(environment.id, promotion.component))
+            if state is not None and state.asked_again:
+                unit.put(replace(state, asked_again=False))
+                unit.emit(reconcile(environment.name, promotion.component))
         await self._clear(unit, environment, promotion)
         await self.advance(unit, environment)
 
@@ -243,6 +259,13 @@ class Lanes:
             return None
         return mine, await unit.get(Promotion, mine.promotion), environment
 
+    async def is_at_work(self, unit: Unit, environment: str, component: str) -> bool:
+        """Whether a deployment of the component holds the lane into the environment of that id."""
+        lane = await unit.find(Lane, lane_id(environment))
+        if lane is None or lane.lock is None:
+            return False
+        return (await unit.get(Promotion, lane.lock)).component == component
+
     async def approvals(self, unit: Unit, promotion: Promotion) -> tuple[Approval, ...]:
         """The votes cast on a promotion, in the order they came."""
         await unit.load(*(Approval.__record__.document(approval) for approval in promotion.approvals))
@@ -258,11 +281,12 @@ class Lanes:
     async def _settle(
         self, unit: Unit, environment: Environment, promotion: Promotion, release: Release | None = None
     ) -> Promotion:
-        facts = await self._facts(unit, environment, promotion, release)
-        evaluation = evaluate(promotion, facts, unit.now)
-        change = settle(promotion, evaluation, unit.now)
+        asked = tightened(promotion, environment)
+        facts = await self._facts(unit, environment, asked, release)
+        evaluation = evaluate(asked, facts, unit.now)
+        change = settle(asked, evaluation, unit.now)
         if change is None:
-            return promotion
+            return promotion if asked == promotion else unit.put(asked)
         settled = unit.apply(change)
         unit.put(record_of(settled, evaluation, unit.now))
         if settled.status is PromotionStatus.APPROVED:
@@ -301,7 +325,7 @@ class Lanes:
             sick_before=standing.is_sick if standing else False,
             current_release=current.release if current else None,
             others_open=entry is not None and entry.promotion not in (None, promotion.id),
-            human_required=environment.human_required,
+            human_required=promotion.human_required,
             approvals=await self.approvals(unit, promotion),
             image_objections=objections(images),
             images_awaited=awaited(images),

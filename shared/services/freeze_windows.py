@@ -15,6 +15,7 @@ from shared.domain.environments.policy import (
     policy_id,
     remove_freeze,
     set_policy,
+    under,
 )
 from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.change import Change
@@ -46,7 +47,8 @@ class FreezeWindows:
             await self._load(unit, where)
             policy = await unit.find(EnvironmentPolicy, policy_id(where.id))
             lane = await self.lanes.lane(unit, where)
-            return EnvironmentRules(where, policy or first_policy(where, where.created_at), lane)
+            known = policy or first_policy(where, where.created_at)
+            return EnvironmentRules(under(where, policy), known, lane)
 
         return await self.units.run(actor, Environment.__record__.root_of(where.id), turn)
 
@@ -56,11 +58,12 @@ class FreezeWindows:
     async def set_policy(
         self, actor: Actor, environment: str, draft: PolicyDraft, revision: int | None, once: Once | None
     ) -> EnvironmentPolicy:
-        """Raises Invalid, StaleRevision."""
+        """Raises Invalid, PersonRequired, StaleRevision."""
 
         async def turn(unit: Unit) -> EnvironmentPolicy:
             policy = await self._open(unit, environment, revision)
-            return await self._keep(unit, environment, set_policy(policy, draft, actor, unit.now))
+            declared = self._where(actor, environment)
+            return await self._keep(unit, environment, set_policy(policy, draft, declared, actor, unit.now))
 
         return await self._run(actor, environment, turn, once)
 
@@ -134,6 +137,7 @@ class FreezeWindows:
     ) -> EnvironmentPolicy:
         """Save what changed, and touch the lane: a start that was decided by the rules before loses the
         race."""
+        kept = unit.apply(change)
         where = await self.environments.ensure(unit, self.environments.resolve(environment).name)
         unit.put(await self.lanes.lane(unit, where))
-        return unit.apply(change)
+        return kept

@@ -50,14 +50,19 @@ class GitOps:
                 part = await self.units.run(actor, root, part.ask)
 
     async def sync(self, actor: Actor, payload: Mapping[str, object], once: Once | None = None) -> None:
-        """For ReconcileRequested: bring one component to what git wants, for a deployment or on its own."""
+        """For ReconcileRequested: bring one component to what git wants, for a deployment or on its own.
+
+        On its own it keeps out of the way of a deployment that is at work, and comes back after it.
+        """
         if "deploymentId" in payload:
             await self.rollouts.carry_out(actor, id_in(payload, "deploymentId", "dep"))
             return
         environment = self.environments.declared(actor, str(payload.get("environment")))
         await self.units.replay(actor, Environment.__record__.root_of(environment.id), once)
         component = id_in(payload, "componentId", "comp")
-        state = await self.units.get(actor, SyncState, sync_state_id(environment.id, component))
+        state = await self._free(actor, sync_state_id(environment.id, component))
+        if state is None:
+            return
         desired = await self.desired_states.read(actor, state.path)
         before = await self.live_states.observe(state)
         try:
@@ -80,8 +85,9 @@ class GitOps:
         drifted: bool,
     ) -> None:
         async def turn(unit: Unit) -> None:
-            syncing = await _syncing(unit, state.id, desired)
-            unit.apply(settle(syncing, url, unit.now, drifted=drifted))
+            if await self._is_unmoved(unit, state):
+                syncing = await _syncing(unit, state.id, desired)
+                unit.apply(settle(syncing, url, unit.now, drifted=drifted))
 
         await self.units.run(actor, SyncState.__record__.root_of(state.id), turn, once)
 
@@ -89,10 +95,38 @@ class GitOps:
         self, actor: Actor, state: SyncState, desired: Desired, cause: str, once: Once | None
     ) -> None:
         async def turn(unit: Unit) -> None:
-            syncing = await _syncing(unit, state.id, desired)
-            unit.apply(degrade(syncing, cause, unit.now))
+            if await self._is_unmoved(unit, state):
+                syncing = await _syncing(unit, state.id, desired)
+                unit.apply(degrade(syncing, cause, unit.now))
 
         await self.units.run(actor, SyncState.__record__.root_of(state.id), turn, once)
+
+    async def _free(self, actor: Actor, state_id: str) -> SyncState | None:
+        """The sync state; None while a deployment of its component is at work, which brings it back."""
+
+        async def turn(unit: Unit) -> SyncState | None:
+            state = await unit.get(SyncState, state_id)
+            return None if await self._waits(unit, state) else state
+
+        return await self.units.run(actor, SyncState.__record__.root_of(state_id), turn)
+
+    async def _is_unmoved(self, unit: Unit, seen: SyncState) -> bool:
+        """Whether what was seen is still what there is to say about. Where a deployment came between, that
+        knows better, and git is asked once more after it."""
+        state = await unit.get(SyncState, seen.id)
+        if await self._waits(unit, state):
+            return False
+        if state.revision != seen.revision:
+            unit.emit(reconcile(state.environment_name, state.component))
+            return False
+        return True
+
+    async def _waits(self, unit: Unit, state: SyncState) -> bool:
+        if not await self.rollouts.lanes.is_at_work(unit, state.environment, state.component):
+            return False
+        if not state.asked_again:
+            unit.put(replace(state, asked_again=True))
+        return True
 
 
 class _MoreFollow(Exception):

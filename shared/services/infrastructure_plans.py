@@ -125,7 +125,7 @@ class InfrastructurePlans:
         async def turn(unit: Unit) -> InfrastructurePlan:
             found = await unit.get(InfrastructurePlan, plan)
             await self.turns.load(unit, found)
-            environment = self.provisioning.environments.declared(actor, found.environment_name)
+            environment = await self.provisioning.environments.governed(actor, found.environment_name)
             decided = unit.apply(
                 lifecycle.decide(
                     found, environment, actor, decision, comment=comment, digest=digest, at=unit.now

@@ -1,9 +1,10 @@
-"""Packages: published from what a build made, by a worker, once; listed for package managers; unlisted."""
+"""Packages: published once, out of a build or as a client has sent them; found, and unlisted."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
 
 from shared.domain.kernel.actor import Actor
+from shared.domain.kernel.canonical import sha256_hex
 from shared.domain.kernel.change import Change
 from shared.domain.kernel.errors import (
     Conflict,
@@ -16,6 +17,7 @@ from shared.domain.kernel.errors import (
 )
 from shared.domain.kernel.events import id_in
 from shared.domain.packages import lifecycle
+from shared.domain.packages.lifecycle import MAX_VERSIONS
 from shared.domain.packages.model import (
     SERVED,
     Package,
@@ -24,7 +26,13 @@ from shared.domain.packages.model import (
     package_key,
     publication_id,
 )
-from shared.domain.packages.naming import Coordinates, PackageType, normalized_name
+from shared.domain.packages.naming import (
+    Coordinates,
+    PackageType,
+    check_file_name,
+    coordinates,
+    normalized_name,
+)
 from shared.domain.pipelines.model import BuildResult, BuildStatus
 from shared.ports.feed import PackageFeeds
 from shared.ports.store import Query
@@ -35,8 +43,8 @@ from shared.services.unit import Page, Unit, Units
 
 _UNDER_WAY = (PublicationStatus.PENDING, PublicationStatus.PUBLISHING)
 _PAGE = 100
-MAX_VERSIONS = 2000
-"""Of one package, as many as a package manager is told of at once."""
+MAX_NAMES = 10_000
+"""Of a feed, as many as a package manager is told of at once."""
 
 type Decide = Callable[[PackagePublication, Unit], Change[PackagePublication] | None]
 
@@ -63,6 +71,17 @@ class PackageDraft:
     artifact: str
     digest: str | None
     file_name: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushedPackage:
+    """A package as a package manager sends it. `tags` are to mean this version from now on."""
+
+    feed: str
+    coordinates: Coordinates
+    content: bytes
+    file_name: str | None = None
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,43 +111,70 @@ class Packages:
             )
         content = await self._content(actor, draft, build)
         where = draft.coordinates
-        key = package_key(actor.tenant, draft.feed, where.package_type, where.name)
-        version = publication_id(key, where.normalized_version)
+        wanted = replace(
+            self._wanted(actor, draft.feed, where, content, draft.file_name),
+            project=build.project,
+            module=build.module,
+            build_result=build.id,
+            tags=_tags(where),
+        )
+        return await self._request(actor, wanted, once)
+
+    async def push(self, actor: Actor, pushed: PushedPackage, once: Once | None) -> PackagePublication:
+        """A version that a client has sent whole: looked at first, then served as of the answer. The same
+        content again is the same publication; a worker finishes what a dying process has left.
+
+        Raises Invalid, BadPackage, PackageExists, Transient.
+        """
+        digest = f"sha256:{sha256_hex(pushed.content)}"
+        content = _Content(self.artifacts.place_of(digest), digest, pushed.file_name or "")
+        wanted = replace(
+            self._wanted(actor, pushed.feed, pushed.coordinates, content, pushed.file_name), tags=pushed.tags
+        )
+        if pushed.file_name is not None:
+            check_file_name(pushed.file_name)
+        await self.feeds.check(wanted, pushed.content)
+        # Content first, then the record that points at it.
+        await self.artifacts.blobs.put(actor.tenant, content.source, pushed.content)
+        asked = await self._request(actor, wanted, once)
+        await self._bring(actor, asked.id)
+        return await self.get(actor, asked.id)
+
+    async def push_nuget(
+        self, actor: Actor, feed: str, content: bytes, once: Once | None
+    ) -> PackagePublication:
+        """A NuGet package, which says itself what it is. Raises what `push` does."""
+        where = coordinates(PackageType.NUGET, *await self.feeds.identity(content))
+        return await self.push(actor, PushedPackage(feed=feed, coordinates=where, content=content), once)
+
+    async def _request(
+        self, actor: Actor, wanted: PackagePublication, once: Once | None
+    ) -> PackagePublication:
+        key = _package_of(wanted)
 
         async def turn(unit: Unit) -> PackagePublication:
-            await unit.load(Package.__record__.document(key), PackagePublication.__record__.document(version))
-            wanted = PackagePublication(
-                id=version,
-                tenant=actor.tenant,
-                project=build.project,
-                module=build.module,
-                build_result=build.id,
-                feed=draft.feed,
-                package_type=where.package_type,
-                package_id=where.package_id,
-                name=where.name,
-                version=where.version,
-                normalized_version=where.normalized_version,
-                digest=content.digest,
-                source=content.source,
-                file_name=draft.file_name or _file_name(where, content.name),
-                created_by=actor.subject,
-                created_at=unit.now,
-                updated_at=unit.now,
+            await unit.load(
+                Package.__record__.document(key), PackagePublication.__record__.document(wanted.id)
             )
-            known = await unit.find(PackagePublication, version)
-            if known is not None:
-                change = lifecycle.repeat(known, wanted, unit.now)
-                return known if change is None else unit.apply(change)
-            if await unit.find(Package, key) is None:
-                unit.put(_first(key, draft, actor, unit))
-            return unit.apply(lifecycle.request(wanted))
+            known = await unit.find(PackagePublication, wanted.id)
+            package = await unit.find(Package, key) or unit.put(_first(key, wanted))
+            if known is None:
+                return unit.apply(lifecycle.request(wanted))
+            change = lifecycle.repeat(known, wanted, unit.now)
+            if change is not None:
+                return unit.apply(change)
+            retagged = lifecycle.tagged(package, known.normalized_version, wanted.tags)
+            if retagged is not None and known.status in SERVED:
+                unit.apply(retagged)
+            return known
 
         return await self.units.run(actor, Package.__record__.root_of(key), turn, once)
 
     async def publish(self, actor: Actor, payload: Mapping[str, object]) -> None:
         """Handle PublishPackage: bring it into its feed, also after a worker that died of it."""
-        key = id_in(payload, "publicationId", "pkg")
+        await self._bring(actor, id_in(payload, "publicationId", "pkg"))
+
+    async def _bring(self, actor: Actor, key: str) -> None:
         publication = await self._change(actor, key, lambda one, unit: lifecycle.begin(one, unit.now))
         if publication.status is not PublicationStatus.PUBLISHING:
             return
@@ -140,13 +186,24 @@ class Packages:
             reason = refused.message
             await self._change(actor, key, lambda one, unit: lifecycle.failed(one, reason, unit.now))
             return
-        await self._change(actor, key, lambda one, unit: lifecycle.published(one, made, unit.now))
+
+        async def turn(unit: Unit) -> None:
+            one = await unit.get(PackagePublication, key)
+            if one.status in _UNDER_WAY:
+                unit.apply(lifecycle.offered(await unit.get(Package, _package_of(one)), one))
+                unit.apply(lifecycle.published(one, made, unit.now))
+
+        await self.units.run(actor, PackagePublication.__record__.root_of(key), turn)
 
     async def unlist(self, actor: Actor, key: str, reason: str, once: Once | None) -> PackagePublication:
         """Offer the version to nobody any more; whoever depends on exactly it still gets it."""
 
         async def turn(unit: Unit) -> PackagePublication:
             one = await unit.get(PackagePublication, key)
+            package = await unit.find(Package, _package_of(one))
+            left = package and lifecycle.withdrawn(package, one.normalized_version)
+            if left:
+                unit.apply(left)
             return unit.apply(lifecycle.unlist(one, reason, unit.now))
 
         return await self.units.run(actor, PackagePublication.__record__.root_of(key), turn, once)
@@ -180,6 +237,27 @@ class Packages:
             raise NotFound(f"There is no such package in the feed {feed}.")
         return tuple(sorted(served, key=lambda one: (one.created_at, one.id)))
 
+    async def package(self, actor: Actor, feed: str, package_type: PackageType, package_id: str) -> Package:
+        """A package with its tags and the versions that it offers. NotFound where none was ever served."""
+        name = normalized_name(package_type, package_id)
+        found = None
+        if name is not None:
+            found = await self.units.find(actor, Package, package_key(actor.tenant, feed, package_type, name))
+        if found is None or not found.served:
+            raise NotFound(f"There is no such package in the feed {feed}.")
+        return found
+
+    async def offered(self, actor: Actor, feed: str, package_type: PackageType) -> AsyncIterator[Package]:
+        """Every package that the feed has ever served, by name; the first 10,000."""
+        query = Query("package", {"feed": feed, "package_type": package_type, "served": True}, "name")
+        for _ in range(MAX_NAMES // _PAGE):
+            page = await self.units.list(actor, Package, replace(query, limit=_PAGE))
+            for package in page.items:
+                yield package
+            if page.next is None:
+                return
+            query = replace(query, after=page.next)
+
     async def content(self, actor: Actor, feed: str, key: str) -> tuple[PackagePublication, bytes]:
         """A version that this feed serves, with its content."""
         one = await self.units.get(actor, PackagePublication, key)
@@ -204,6 +282,32 @@ class Packages:
 
         return await self.units.run(actor, PackagePublication.__record__.root_of(key), turn)
 
+    def _wanted(
+        self, actor: Actor, feed: str, where: Coordinates, content: _Content, file_name: str | None
+    ) -> PackagePublication:
+        at = self.units.clock.now()
+        key = package_key(actor.tenant, feed, where.package_type, where.name)
+        file_name = file_name or _file_name(where, content.name)
+        return PackagePublication(
+            id=publication_id(key, where.package_type, where.normalized_version, file_name),
+            tenant=actor.tenant,
+            project=None,
+            module=None,
+            build_result=None,
+            feed=feed,
+            package_type=where.package_type,
+            package_id=where.package_id,
+            name=where.name,
+            version=where.version,
+            normalized_version=where.normalized_version,
+            digest=content.digest,
+            source=content.source,
+            file_name=file_name,
+            created_by=actor.subject,
+            created_at=at,
+            updated_at=at,
+        )
+
     async def _content(self, actor: Actor, draft: PackageDraft, build: BuildResult) -> _Content:
         found = await self._artifact(actor, draft.artifact, build)
         if found is None:
@@ -225,17 +329,26 @@ class Packages:
         return _Content(self.artifacts.place(uploaded), uploaded.digest, uploaded.name)
 
 
-def _first(key: str, draft: PackageDraft, actor: Actor, unit: Unit) -> Package:
-    where = draft.coordinates
+def _package_of(publication: PackagePublication) -> str:
+    return package_key(publication.tenant, publication.feed, publication.package_type, publication.name)
+
+
+def _first(key: str, wanted: PackagePublication) -> Package:
     return Package(
         id=key,
-        tenant=actor.tenant,
-        feed=draft.feed,
-        package_type=where.package_type,
-        name=where.name,
-        package_id=where.package_id,
-        created_at=unit.now,
+        tenant=wanted.tenant,
+        feed=wanted.feed,
+        package_type=wanted.package_type,
+        name=wanted.name,
+        package_id=wanted.package_id,
+        created_at=wanted.created_at,
     )
+
+
+def _tags(where: Coordinates) -> tuple[str, ...]:
+    """Nobody who runs `npm install` gets a pre-release that has not been asked for."""
+    is_latest = where.package_type is PackageType.NPM and "-" not in where.normalized_version
+    return ("latest",) if is_latest else ()
 
 
 def _file_name(where: Coordinates, artifact: str) -> str:

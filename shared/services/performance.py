@@ -104,7 +104,9 @@ class DeploymentFacts:
             await partition.commit([Write("upsert", name, "view-deployment-over", fact)])
             if outcome is Outcome.DEPLOYED and fact["committed_at"] and not is_known:
                 took = datetime.fromisoformat(fact["at"]) - datetime.fromisoformat(fact["committed_at"])
-                self._telemetry.measure(LEAD_TIME, max(took.total_seconds(), 0.0), {})
+                self._telemetry.measure(
+                    LEAD_TIME, max(took.total_seconds(), 0.0), {"environment": body["environment_name"]}
+                )
 
     async def between(
         self, tenant_id: str, project: str, start: datetime, end: datetime

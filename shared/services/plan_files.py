@@ -1,7 +1,6 @@
 """What a plan keeps in blobs: the changes it shows, the outputs it led to, and its log. No value in them is
 secret: engines put a mark in the place of each."""
 
-import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,12 +9,11 @@ from typing import Any
 from shared.domain.infrastructure.lifecycle import is_over
 from shared.domain.infrastructure.model import InfrastructurePlan
 from shared.domain.kernel.actor import Actor
-from shared.domain.kernel.errors import NotFound
-from shared.domain.pipelines.logs import LogPage, decode_page
+from shared.domain.pipelines.logs import LogPage
 from shared.ports.blobs import Blobs
 from shared.ports.clock import Clock
 from shared.ports.provisioner import Diagnostic, Plan, Progress, PropertyChange, ResourceChange, Value
-from shared.services.run_logs import PAGE_BYTES, POLL_SECONDS, LogWriter
+from shared.services.log_files import LogFile, LogWriter, read_log
 from shared.services.unit import Units
 
 _LEVELS = {"phase": "notice", "violation": "error", "diagnostic": "warning"}
@@ -55,28 +53,13 @@ class PlanFiles:
         self, actor: Actor, plan_id: str, *, offset: int, limit: int, follow: bool, wait: float
     ) -> LogPage:
         """At most `limit` lines from byte `offset`. `follow` waits up to `wait` seconds for the first one."""
-        until = asyncio.get_running_loop().time() + (min(wait, 20.0) if follow else 0.0)
-        while True:
-            page = await self._page(actor, plan_id, offset, limit)
-            if page.lines or page.complete or asyncio.get_running_loop().time() >= until:
-                return page
-            await asyncio.sleep(POLL_SECONDS)
 
-    async def _page(self, actor: Actor, plan_id: str, offset: int, limit: int) -> LogPage:
-        # The plan first: what it has logged when it ends is in the blob by then.
-        plan = await self.units.get(actor, InfrastructurePlan, plan_id)
-        start = max(0, offset - 1)  # one byte before tells whether the offset is the start of a line
-        try:
-            data = await self.blobs.read(actor.tenant, plan.log, start=start, length=PAGE_BYTES)
-        except NotFound:
-            data = b""
-        is_last = len(data) < PAGE_BYTES
-        if offset > 0:
-            skipped = data.find(b"\n") + 1 or len(data)
-            start, data = start + skipped, data[skipped:]
-        lines, following = decode_page(data, start, limit)
-        is_all = is_last and b"\n" not in data[following - start :]
-        return LogPage(lines, max(following, offset), is_over(plan) and is_all)
+        async def look() -> LogFile:
+            plan = await self.units.get(actor, InfrastructurePlan, plan_id)
+            return LogFile(plan.log, is_over(plan))
+
+        wait = min(wait, 20.0) if follow else 0.0
+        return await read_log(self.blobs, actor.tenant, look, offset=offset, limit=limit, wait=wait)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +72,7 @@ class PlanLog:
     @classmethod
     async def open(cls, blobs: Blobs, clock: Clock, plan: InfrastructurePlan, stage: str) -> "PlanLog":
         """A line that a killed process left unfinished is ended first."""
-        info = await blobs.info(plan.tenant, plan.log)
-        if info is not None and info.size > 0:
-            last = await blobs.read(plan.tenant, plan.log, start=info.size - 1, length=1)
-            if last != b"\n":
-                await blobs.append(plan.tenant, plan.log, b"\n")
-        now = asyncio.get_running_loop().time()
-        return cls(LogWriter(blobs, clock, plan.tenant, plan.log, bytearray(), now, asyncio.Lock()), stage)
+        return cls(await LogWriter.open(blobs, clock, plan.tenant, plan.log), stage)
 
     async def hear(self, event: Progress) -> None:
         await self.writer.write(event.line, level=_LEVELS.get(event.kind, "info"), stage=self.stage)

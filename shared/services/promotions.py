@@ -1,7 +1,7 @@
 """Promotions: opened hop by hop, decided by gates and votes, let into their environment one at a time."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.domain.approvals.lifecycle import vote
@@ -44,6 +44,15 @@ class Vote:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a turn on a release came to: its promotion, and the hop to open it by, where it is a new one."""
+
+    release: Release
+    hop: Hop | None
+    promotion: Promotion
+
+
+@dataclass(frozen=True, slots=True)
 class Eligibility:
     """What the gates say of a promotion that is open, or that might be asked for."""
 
@@ -67,34 +76,38 @@ class Promotions:
         Raises EnvironmentSkipped, LastEnvironment, ReleaseNotReady.
         """
 
-        asked: list[tuple[Release, Hop]] = []
-
-        async def turn(unit: Unit) -> Promotion:
-            asked.clear()
-            await unit.load(
-                Release.__record__.document(release_id),
-                ReleaseTrack.__record__.document(release_track_id(release_id)),
-            )
-            release = await unit.get(Release, release_id)
-            track = await unit.find(ReleaseTrack, release_track_id(release_id)) or first_track(release)
+        async def ask(unit: Unit) -> Asked:
+            release, track = await tracked(unit, release_id)
             rung = await self._next(actor, release, to_environment)
-            environment = self.environments.declared(actor, rung.name)
+            environment = await self.environments.governed(actor, rung.name)
             for hop in reversed(track.into(rung.name)[-1:]):
                 known = await self.open(actor, release, hop)
                 if known.is_open or (
                     known.status is PromotionStatus.DEPLOYED and known.superseded_by is None
                 ):
-                    return known
+                    return Asked(release, None, known)
             hop = next_hop(track, environment, actor, unit.now)
             await self.check(actor, release, hop, environment)
             track = unit.apply(promote(release, track, environment, actor, unit.now))
-            asked.append((release, track.hops[-1]))
-            return lifecycle.request(release, track.hops[-1], environment).entity
+            hop = track.hops[-1]
+            return Asked(release, hop, lifecycle.request(release, hop, environment).entity)
 
-        root = Release.__record__.root_of(release_id)
-        promotion = await self.units.run(actor, root, turn, once)
-        for release, hop in asked:
-            await self.open(actor, release, hop)
+        return await self._asked(actor, release_id, ask, once)
+
+    async def _asked(
+        self, actor: Actor, release_id: str, ask: Callable[[Unit], Awaitable[Asked]], once: Once | None
+    ) -> Promotion:
+        """Write the hop down at its release, then open its promotion where that lives."""
+        opening: list[Asked] = []
+
+        async def turn(unit: Unit) -> Promotion:
+            opening[:] = [await ask(unit)]
+            return opening[0].promotion
+
+        promotion = await self.units.run(actor, Release.__record__.root_of(release_id), turn, once)
+        for asked in opening:
+            if asked.hop is not None:
+                await self.open(actor, asked.release, asked.hop)
         return promotion
 
     async def open(self, actor: Actor, release: Release, hop: Hop) -> Promotion:
@@ -118,16 +131,9 @@ class Promotions:
     ) -> Promotion:
         """A release whose last promotion into an environment failed or was rolled back goes there once more,
         with votes cast anew. Raises NothingToRetry, EnvironmentRequired."""
-        asked: list[tuple[Release, Hop]] = []
 
-        async def turn(unit: Unit) -> Promotion:
-            asked.clear()
-            await unit.load(
-                Release.__record__.document(release_id),
-                ReleaseTrack.__record__.document(release_track_id(release_id)),
-            )
-            release = await unit.get(Release, release_id)
-            track = await unit.find(ReleaseTrack, release_track_id(release_id)) or first_track(release)
+        async def ask(unit: Unit) -> Asked:
+            release, track = await tracked(unit, release_id)
             ended = [await self.seen(actor, release, hop) for hop in track.latest()]
             name = self.environments.resolve(environment).name if environment else None
             failed = [
@@ -140,15 +146,12 @@ class Promotions:
                     "Nothing of this release has failed there; look at its promotions.",
                     statuses={row.environment_name: str(row.status) for row in ended},
                 )
-            where = self.environments.declared(actor, one_of(failed).environment_name)
+            where = await self.environments.governed(actor, one_of(failed).environment_name)
             track = unit.apply(retry(release, track, where, reason, actor, unit.now))
-            asked.append((release, track.hops[-1]))
-            return lifecycle.request(release, track.hops[-1], where).entity
+            hop = track.hops[-1]
+            return Asked(release, hop, lifecycle.request(release, hop, where).entity)
 
-        promotion = await self.units.run(actor, Release.__record__.root_of(release_id), turn, once)
-        for release, hop in asked:
-            await self.open(actor, release, hop)
-        return promotion
+        return await self._asked(actor, release_id, ask, once)
 
     async def check(self, actor: Actor, release: Release, hop: Hop, environment: Environment) -> None:
         """Whether the hop may be asked for at all: what waiting could never mend is refused, and so is
@@ -177,7 +180,7 @@ class Promotions:
         track = await self.units.find(actor, ReleaseTrack, release_track_id(release_id)) or first_track(
             release
         )
-        where = self.environments.declared(actor, (await self._next(actor, release, environment)).name)
+        where = await self.environments.governed(actor, (await self._next(actor, release, environment)).name)
         known = [await self.seen(actor, release, hop) for hop in track.into(where.name)[-1:]]
         if not known or not known[-1].is_open:
             hop = next_hop(track, where, actor, self.units.clock.now())
@@ -210,7 +213,7 @@ class Promotions:
         stored = await self.units.find(actor, Promotion, hop.promotion)
         if stored is not None:
             return stored
-        environment = self.environments.declared(actor, hop.environment)
+        environment = await self.environments.governed(actor, hop.environment)
         return lifecycle.request(release, hop, environment).entity
 
     async def get(self, actor: Actor, promotion_id: str) -> Promotion:
@@ -325,6 +328,14 @@ class Promotions:
         if following is None:
             raise LastEnvironment(f"The release has reached {reached}, which is the last environment.")
         return following
+
+
+async def tracked(unit: Unit, release_id: str) -> tuple[Release, ReleaseTrack]:
+    """A release and the promotions that were asked of it, in one operation."""
+    track = release_track_id(release_id)
+    await unit.load(Release.__record__.document(release_id), ReleaseTrack.__record__.document(track))
+    release = await unit.get(Release, release_id)
+    return release, await unit.find(ReleaseTrack, track) or first_track(release)
 
 
 def one_of(promotions: Sequence[Promotion]) -> Promotion:

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from shared.domain.kernel.actor import Actor, system_actor
 from shared.domain.kernel.canonical import sha256_hex
 from shared.domain.kernel.ids import child_id
-from shared.domain.source.eligibility import blockers_of, is_open
+from shared.domain.source.eligibility import is_open, passes_policies
 from shared.domain.source.errors import NothingToMerge, StaleSource
 from shared.domain.source.lifecycle import PULL_REQUEST_TRAILER, REQUEST_TRAILER, require_writable
 from shared.domain.source.model import (
     Check,
     Mergeability,
     PolicyEvaluation,
+    Provider,
     PullRequest,
     PullRequestIndex,
     PullRequestStatus,
@@ -35,6 +36,7 @@ from shared.domain.source.pull_requests import (
     waive,
 )
 from shared.domain.source.reviews import record_check
+from shared.domain.source.twins import Twin, Words, begun
 from shared.ports.clock import Clock
 from shared.ports.source_host import FileDiff, SourceHost
 from shared.ports.store import Query
@@ -54,6 +56,8 @@ class PullRequestDraft:
     reviewers: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     is_draft: bool = False
+    twin: Twin | None = None
+    """Where it was opened at a vendor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,44 +91,10 @@ class PullRequests:
         require_writable(repository)
         root = Repository.__record__.root_of(repository.id)
         await self.units.replay(actor, root, once)
-        source = await self._news(repository, draft.source_branch, draft.target_branch)
+        source = await self.news(repository, draft.source_branch, draft.target_branch)
 
         async def turn(unit: Unit) -> PullRequest:
-            rules, key = rules_id(repository.id), index_id(repository.id)
-            documents = (BranchRules.__record__.document(rules), PullRequestIndex.__record__.document(key))
-            await unit.load(*documents)
-            index = await unit.find(PullRequestIndex, key)
-            index = index or PullRequestIndex(
-                id=index_id(repository.id), tenant=actor.tenant, repository=repository.id
-            )
-            wanted = PullRequest(
-                id=child_id(repository.id, "pull-request", unit.new_id()),
-                tenant=actor.tenant,
-                project=repository.project,
-                repository=repository.id,
-                number=0,
-                title=draft.title,
-                description=draft.description,
-                source_branch=draft.source_branch,
-                target_branch=draft.target_branch,
-                source_sha=source,
-                status=PullRequestStatus.OPEN,
-                policy_evaluation=PolicyEvaluation.PENDING,
-                checks=(),
-                reviewers=draft.reviewers,
-                opened_by=actor.subject,
-                opened_for=actor.on_behalf_of,
-                labels=draft.labels,
-                is_draft=draft.is_draft,
-                requirements=requirements_for(
-                    repository, await unit.find(BranchRules, rules), draft.target_branch
-                ),
-                created_at=unit.now,
-                updated_at=unit.now,
-            )
-            change, index = open_pull_request(wanted, index)
-            unit.put(index)
-            return unit.apply(change)
+            return await enter(unit, repository, draft, source, unit.new_id())
 
         return await self.units.run(actor, root, turn, once)
 
@@ -226,7 +196,7 @@ class PullRequests:
                 sourceBranch=request.source_branch,
             )
         request = await self._as_of_now(actor, repository, request)
-        is_bypassed = order.bypass is not None and not _passes(request)
+        is_bypassed = order.bypass is not None and not passes_policies(request)
         if is_bypassed and order.bypass is not None:
             request = await self._bypass(actor, request, order.bypass, asked)
             if asked is not None and request.merged_as == asked:
@@ -267,20 +237,36 @@ class PullRequests:
         return await self.units.run(actor, PullRequest.__record__.root_of(pull_request_id), turn, once)
 
     async def abandon(
-        self, actor: Actor, pull_request_id: str, once: Once | None, *, revision: int | None = None
+        self,
+        actor: Actor,
+        pull_request_id: str,
+        once: Once | None,
+        *,
+        revision: int | None = None,
+        twin: Twin | None = None,
     ) -> PullRequest:
+        """`twin` where it was closed at its vendor, which knows of that."""
+
         async def turn(unit: Unit) -> PullRequest:
             request = await unit.get(PullRequest, pull_request_id, revision=revision)
-            gone = unit.apply(abandon(request, unit.now))
+            gone = unit.apply(abandon(replace(request, twin=twin or request.twin), unit.now))
             await close(unit, request.repository, request.id)
             return gone
 
         return await self.units.run(actor, PullRequest.__record__.root_of(pull_request_id), turn, once)
 
     async def reopen(
-        self, actor: Actor, pull_request_id: str, once: Once | None, *, revision: int | None = None
+        self,
+        actor: Actor,
+        pull_request_id: str,
+        once: Once | None,
+        *,
+        revision: int | None = None,
+        twin: Twin | None = None,
     ) -> PullRequest:
-        """Take an abandoned one up again, at what its source branch is now. Both branches must be there."""
+        """Take an abandoned one up again, at what its source branch is now. Both branches must be there.
+
+        `twin` where it was reopened at its vendor, which knows of that."""
         request = await self.units.get(actor, PullRequest, pull_request_id)
         repository = await self.units.get(actor, Repository, request.repository)
         root = Repository.__record__.root_of(repository.id)
@@ -288,10 +274,11 @@ class PullRequests:
         require_revision(request, revision)
         PULL_REQUEST.next(request.status, "reopen")
         require_writable(repository)
-        source = await self._news(repository, request.source_branch, request.target_branch)
+        source = await self.news(repository, request.source_branch, request.target_branch)
 
         async def turn(unit: Unit) -> PullRequest:
             current = await unit.get(PullRequest, pull_request_id, revision=revision)
+            current = replace(current, twin=twin or current.twin)
             index = await unit.get(PullRequestIndex, index_id(repository.id))
             requirements = requirements_for(
                 repository, await unit.find(BranchRules, rules_id(repository.id)), current.target_branch
@@ -315,7 +302,7 @@ class PullRequests:
 
         await self.units.run(actor, PullRequest.__record__.root_of(pull_request_id), turn, once)
 
-    async def _news(self, repository: Repository, source_branch: str, target_branch: str) -> str:
+    async def news(self, repository: Repository, source_branch: str, target_branch: str) -> str:
         """The source's head, which must have something that the target has not. NothingToMerge otherwise."""
         place = place_of(repository)
         source = await self.host.head(place, source_branch)
@@ -370,6 +357,40 @@ class PullRequests:
         )
 
 
-def _passes(request: PullRequest) -> bool:
-    """Whether the policies alone would let it pass."""
-    return len(blockers_of(request)) == len(blockers_of(request, is_bypassed=True))
+async def enter(
+    unit: Unit, repository: Repository, draft: PullRequestDraft, source: str, seed: str
+) -> PullRequest:
+    """The next pull request of the repository, opened by the unit's actor; `seed` makes its id."""
+    rules, key = rules_id(repository.id), index_id(repository.id)
+    await unit.load(BranchRules.__record__.document(rules), PullRequestIndex.__record__.document(key))
+    index = await unit.find(PullRequestIndex, key)
+    index = index or PullRequestIndex(id=key, tenant=repository.tenant, repository=repository.id)
+    is_elsewhere = repository.provider is not Provider.EMBEDDED
+    words = Words(draft.title, draft.description, draft.is_draft, is_open=True)
+    wanted = PullRequest(
+        id=child_id(repository.id, "pull-request", seed),
+        tenant=repository.tenant,
+        project=repository.project,
+        repository=repository.id,
+        number=0,
+        title=draft.title,
+        description=draft.description,
+        source_branch=draft.source_branch,
+        target_branch=draft.target_branch,
+        source_sha=source,
+        status=PullRequestStatus.OPEN,
+        policy_evaluation=PolicyEvaluation.PENDING,
+        checks=(),
+        reviewers=draft.reviewers,
+        opened_by=unit.actor.subject,
+        opened_for=unit.actor.on_behalf_of,
+        labels=draft.labels,
+        is_draft=draft.is_draft,
+        requirements=requirements_for(repository, await unit.find(BranchRules, rules), draft.target_branch),
+        twin=draft.twin or (begun(words) if is_elsewhere else None),
+        created_at=unit.now,
+        updated_at=unit.now,
+    )
+    change, index = open_pull_request(wanted, index)
+    unit.put(index)
+    return unit.apply(change)

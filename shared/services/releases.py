@@ -7,7 +7,7 @@ from shared.domain.approvals.lifecycle import check_named_approver
 from shared.domain.approvals.model import Approval, Decision
 from shared.domain.components.lifecycle import extend, first_line, mention
 from shared.domain.components.model import Component, ReleaseLine, component_id, release_line_id
-from shared.domain.environments.policy import EnvironmentPolicy, policy_id
+from shared.domain.environments.policy import EnvironmentPolicy, policy_id, under
 from shared.domain.images.lifecycle import require_no_objection
 from shared.domain.images.model import BuildImages, build_images_id
 from shared.domain.kernel.actor import Actor
@@ -15,9 +15,11 @@ from shared.domain.pipelines.model import BuildResult
 from shared.domain.promotions.errors import NoOpenPromotion
 from shared.domain.promotions.lifecycle import request
 from shared.domain.promotions.model import VOTING, Promotion, PromotionStatus
-from shared.domain.releases.errors import AlreadyDeployed, AlreadyPlanned
+from shared.domain.releases.errors import AlreadyDeployed, AlreadyPlanned, BuildNotReleasable
 from shared.domain.releases.lifecycle import ReleaseDraft, check_plan, check_strategy, cut, first_track, plan
 from shared.domain.releases.model import Release, ReleaseTrack, release_id, release_track_id
+from shared.domain.retention.model import build_since
+from shared.domain.retention.periods import BUILDS, USUAL, Periods
 from shared.domain.source.model import Repository
 from shared.ports.source_host import SourceHost, UnknownCommit
 from shared.ports.store import Query
@@ -55,6 +57,7 @@ class Releases:
     environments: Environments
     promotions: Promotions
     source_host: SourceHost
+    periods: Periods = USUAL
 
     async def plan(self, actor: Actor, draft: ReleaseDraft, once: Once | None) -> Plan:
         """Find or make the release of a build and open its promotion into the target environment.
@@ -65,8 +68,9 @@ class Releases:
         rung = self.environments.resolve(draft.target_environment, field="targetEnvironment")
         build = await self.units.get(actor, BuildResult, draft.build_result)
         check_plan(draft, build)
-        environment = self.environments.declared(actor, rung.name)
-        policy = await self.units.find(actor, EnvironmentPolicy, policy_id(environment.id))
+        declared = self.environments.declared(actor, rung.name)
+        policy = await self.units.find(actor, EnvironmentPolicy, policy_id(declared.id))
+        environment = under(declared, policy)
         if policy is not None:
             check_strategy(draft.strategy, policy.allowed_strategies, rung.name)
         component = component_id(actor.tenant, draft.project, draft.module)
@@ -145,6 +149,10 @@ class Releases:
         known = await unit.find(Release, release_id(component.id, build.id))
         if known is not None:
             return known
+        if self.periods.is_over(BUILDS, build_since(build), unit.now):
+            raise BuildNotReleasable(
+                "The build is older than builds are kept; run its pipeline again, and release that."
+            )
         line = await unit.find(ReleaseLine, release_line_id(component.id)) or first_line(component)
         messages = await self._messages(unit.actor, build, since=line.last_commit)
         line = unit.put(extend(line, build.commit_sha, messages))

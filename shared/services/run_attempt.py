@@ -15,7 +15,6 @@ from shared.domain.pipelines.errors import InvalidDefinition
 from shared.domain.pipelines.lifecycle import (
     INVALID_DEFINITION,
     Ending,
-    Produced,
     error,
     finish,
     is_current,
@@ -23,11 +22,12 @@ from shared.domain.pipelines.lifecycle import (
     step_started,
 )
 from shared.domain.pipelines.model import TIMED_OUT, PipelineRun, StepRun, StepStatus
+from shared.domain.pipelines.results import Produced
 from shared.domain.pipelines.tree import fold
 from shared.ports.runner import Step, StepOutcome, Workspace
 from shared.services.build_results import BuildOutputs
+from shared.services.log_files import LogWriter
 from shared.services.once import Once
-from shared.services.run_logs import LogWriter
 from shared.services.unit import Unit, Units
 
 HOPELESS = (NotFound, Invalid, Conflict, Permanent, OSError)

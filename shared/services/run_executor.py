@@ -19,10 +19,10 @@ from shared.ports.runner import Runner, Workspace
 from shared.ports.source_host import Place, SourceHost
 from shared.services.branches import place_of
 from shared.services.build_results import BuildOutputs
+from shared.services.log_files import LogWriter
 from shared.services.once import Once
 from shared.services.pipelines import default_definition
 from shared.services.run_attempt import HOPELESS, Attempt, words_of
-from shared.services.run_logs import LogWriter
 from shared.services.unit import Unit, Units
 
 
@@ -43,7 +43,7 @@ class RunExecutor:
         repository = await self.units.get(actor, Repository, run.repository)
         pipeline = await self.units.get(actor, PipelineDefinition, run.pipeline)
         place = place_of(repository)
-        log = await LogWriter.open(self.blobs, self.units.clock, run)
+        log = await LogWriter.open(self.blobs, self.units.clock, run.tenant, run.logs_path)
         try:
             definition, origin = await self._definition(place, run, pipeline)
         except InvalidDefinition as refused:
@@ -69,18 +69,15 @@ class RunExecutor:
         self, place: Place, run: PipelineRun, pipeline: PipelineDefinition
     ) -> tuple[Definition, str]:
         """The definition of this very commit, and a line for the log on where it came from."""
-        if pipeline.provider is not Provider.EMBEDDED:
-            return default_definition(pipeline), (
-                f"{pipeline.definition_path} is for the runners of {pipeline.provider};"
-                f" this is Slipway's own for a {pipeline.module_type}."
-            )
-        text = await self.host.read_file(place, run.commit_sha, pipeline.definition_path)
-        if text is None:
-            return default_definition(pipeline), (
-                f"The commit has no {pipeline.definition_path}; this is the default for a"
-                f" {pipeline.module_type}."
-            )
-        return self.definitions.parse(text), f"The definition is {pipeline.definition_path} of the commit."
+        path = pipeline.definition_path
+        if pipeline.provider is Provider.EMBEDDED:
+            text = await self.host.read_file(place, run.commit_sha, path)
+            if text is not None:
+                return self.definitions.parse(text), f"The definition is {path} of the commit."
+        # Of a vendor's pipeline this is asked only where the commit has no file that the vendor could run.
+        return default_definition(pipeline), (
+            f"The commit has no {path}; this is the default for a {pipeline.module_type}."
+        )
 
     async def _begin(
         self, actor: Actor, run: PipelineRun, phases: tuple[Phase, ...], log: LogWriter, once: Once | None

@@ -1,4 +1,5 @@
-"""Pipeline runs: started with an exact number and a slot, executed by a worker, cancelled at any moment."""
+"""Pipeline runs: started with an exact number and a slot, done by a worker or a vendor, cancelled at any
+moment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -50,6 +51,7 @@ from shared.services.pipelines import Generated, PipelineDraft, described
 from shared.services.run_executor import RunExecutor
 from shared.services.run_logs import RunLogs
 from shared.services.unit import Page, Unit, Units
+from shared.services.vendor_runs import VendorRuns, turn_in
 
 NOT_FINISHED = "no worker finished it by its deadline"
 
@@ -73,6 +75,7 @@ class Runs:
     host: SourceHost
     definitions: Definitions
     executor: RunExecutor
+    vendor_runs: VendorRuns
     run_logs: RunLogs
     run_limit: int
     run_timeout: timedelta
@@ -136,9 +139,15 @@ class Runs:
     async def execute(
         self, actor: Actor, payload: Mapping[str, object], once: Once | None = None
     ) -> PipelineRun:
-        """Handle RunPipeline: run it to its end, or take over from a worker that died. Finished: nothing."""
+        """Handle RunPipeline: run it to its end, or take over from a worker that died; a vendor's run is
+        begun there. Finished: nothing."""
         run = await self._ensure(actor, ordered_run(actor.tenant, payload))
-        return run if run.is_terminal else await self.executor.execute(actor, run, once)
+        return await self._carry(actor, run, once)
+
+    async def follow(self, actor: Actor, payload: Mapping[str, object], once: Once | None = None) -> None:
+        """Handle FollowRun: the next turn of a run at a vendor."""
+        run = await self.units.get(actor, PipelineRun, id_in(payload, "pipelineRunId", "run"))
+        await self._carry(actor, run, once, turn_in(payload))
 
     async def expire(
         self, actor: Actor, payload: Mapping[str, object], once: Once | None = None
@@ -272,6 +281,14 @@ class Runs:
             # As it will be stored: the answer is given before its record is written.
             revision=1,
         )
+
+    async def _carry(
+        self, actor: Actor, run: PipelineRun, once: Once | None, turn: int | None = None
+    ) -> PipelineRun:
+        if run.is_terminal:
+            return run
+        carried = await self.vendor_runs.carry(actor, run, once, turn)
+        return carried or await self.executor.execute(actor, run, once)
 
     async def _ensure(self, actor: Actor, pending: PipelineRun) -> PipelineRun:
         """The run's record, created unless the worker or the caller before us has done so."""

@@ -28,7 +28,7 @@ from shared.names import INDEXES
 from shared.ports.clock import Clock
 from shared.ports.codec import Codec
 from shared.ports.ids import Ids
-from shared.ports.store import Document, Partition, Query, Store, StoreConflict, Write
+from shared.ports.store import TOMBSTONE, Document, Partition, Query, Store, StoreConflict, Write
 from shared.services.listing import read_page
 from shared.services.once import AlreadyDone, Once
 from shared.services.trace import current_trace
@@ -36,6 +36,8 @@ from shared.services.views import Total, Views
 
 ATTEMPTS = 4
 OUTBOX_KEPT_FOR = timedelta(days=10)
+TOMBSTONES_KEPT_FOR = timedelta(days=30)
+"""Longer than any reader of the feed may be behind."""
 AUDIT_HEAD = "audit-head"
 GENESIS = "0" * 64
 _COUNTED = frozenset(index.kind for index in INDEXES)
@@ -122,14 +124,13 @@ class Unit:
         saved = self.put(change.entity)
         self._events.extend(change.events)
         record = saved.__record__
-        self._audit.append(
-            {
-                "action": change.action,
-                "resource": {"kind": record.kind, "id": saved.id},
-                "before": None if before is None else digest(before.body),
-                "after": digest(self._writes[record.document(saved.id)].body),
-            }
-        )
+        entry = {
+            "action": change.action,
+            "resource": {"kind": record.kind, "id": saved.id},
+            "before": None if before is None else digest(before.body),
+            "after": digest(self._writes[record.document(saved.id)].body),
+        }
+        self._audit.append(entry | ({"reason": change.reason} if change.reason else {}))
         return saved
 
     def put[T: Entity](self, entity: T) -> T:
@@ -154,12 +155,34 @@ class Unit:
         if entity.__record__.kind in _COUNTED:
             noun = entity.__record__.kind
             raise Permanent(f"A {noun} is counted in lists, so it is never deleted; give it a final state.")
+        self._delete(entity)
+
+    def retire(self, entity: Entity) -> None:
+        """Delete an entity whose time is over. Its tombstone takes it out of the totals of lists, and its
+        audit entry stays."""
+        record = entity.__record__
+        seen = self._delete(entity)
+        body = {"kind": record.kind, "document": seen.id}
+        buried = f"{TOMBSTONE}:{seen.id}"
+        expires_at = self.now + TOMBSTONES_KEPT_FOR
+        self._writes[buried] = Write("upsert", buried, TOMBSTONE, body, expires_at=expires_at)
+        self._audit.append(
+            {
+                "action": f"{record.kind}.retired",
+                "resource": {"kind": record.kind, "id": entity.id},
+                "before": digest(seen.body),
+                "after": None,
+            }
+        )
+
+    def _delete(self, entity: Entity) -> Document:
         name = entity.__record__.document(entity.id)
         seen = self._seen[name]
         if seen is None:
             raise missing(type(entity))
         self._writes[name] = Write("delete", name, entity.__record__.kind, etag=seen.etag)
         self._pending[name] = None
+        return seen
 
     def emit(self, *events: Event) -> None:
         self._events.extend(events)

@@ -18,6 +18,7 @@ from shared.domain.kernel.ids import Root
 from shared.ports.index import Index
 from shared.ports.store import (
     MAX_BATCH_OPERATIONS,
+    TOMBSTONE,
     Body,
     ChangeFeed,
     Document,
@@ -135,7 +136,7 @@ class Views:
         for other in self._others:
             await other.project(documents)
         latest: dict[tuple[str, str], dict[str, Document]] = defaultdict(dict)
-        for document in documents:
+        for document in map(_unburied, documents):
             if document.kind in self._combinations:
                 known = latest[document.tenant, document.kind]
                 if document.id not in known or known[document.id].sequence < document.sequence:
@@ -226,7 +227,10 @@ class Views:
         return turn
 
     def _counted(self, kind: str, body: Body) -> dict[str, Body]:
-        """The counters that a document belongs to, by id, with what each of them binds."""
+        """The counters that a document belongs to, by id, with what each of them binds: none for one that is
+        gone."""
+        if not body:
+            return {}
         bound = [{name: body.get(name) for name in names} for names in self._combinations[kind]]
         return {_counter(equal): equal for equal in bound if None not in equal.values()}
 
@@ -354,6 +358,13 @@ async def _scan(partition: Partition, prefix: str) -> AsyncIterator[Document]:
         for document in documents:
             yield document
         after = documents[-1].id
+
+
+def _unburied(document: Document) -> Document:
+    """What a tombstone speaks of, as a version of it that says nothing."""
+    if document.kind != TOMBSTONE:
+        return document
+    return replace(document, id=document.body["document"], kind=document.body["kind"], body={})
 
 
 def _written(name: str, kind: str, body: Body, found: Document | None) -> Write:

@@ -75,7 +75,7 @@ def test_microsofts_worker_indexes_and_runs_every_endpoint(tmp_path: Path) -> No
         "ANONYMOUS",
     )
     assert {"platform_health", "platform_ready", "platform_openapi"} < set(seen["triggers"])
-    assert len(seen["triggers"]) == 13
+    assert len(seen["triggers"]) == 14
     assert (seen["status"], seen["body"]["title"]) == (201, "hello")
     assert seen["headers"]["content-type"] == "application/json; version=1"
     assert seen["headers"]["etag"] == '"1"'

@@ -29,6 +29,13 @@ WITH_IDS = [endpoint for endpoint in SECURED if {param.name for param in endpoin
 POSTS = [endpoint for endpoint in SECURED if endpoint.method == "POST"]
 UNKNOWN = "0" * 12 + "5" + "0" * 3 + "8" + "0" * 15
 
+A_PUBLISHED: dict[str, Any] = {
+    "name": "@shop/orders",
+    "dist-tags": {"latest": "1.0.0"},
+    "versions": {"1.0.0": {"version": "1.0.0"}},
+    "_attachments": {"orders-1.0.0.tgz": {"data": "AAAA"}},
+}
+
 # What a valid body of an endpoint is, and which of its fields name things of the tenant.
 BODIES: dict[str, dict[str, Any]] = {
     "devops_provision_repository": {"projectId": "proj-x", "name": "other"},
@@ -82,6 +89,8 @@ BODIES: dict[str, dict[str, Any]] = {
         "artifactRef": "art-package",
     },
     "devops_unlist_package": {"reason": "Loses orders"},
+    "feeds_publish_npm_package": A_PUBLISHED | {"name": "orders"},
+    "feeds_publish_scoped_npm_package": A_PUBLISHED,
     "devops_plan_release": {
         "projectId": "proj-x",
         "moduleId": "module-x",
@@ -168,7 +177,7 @@ def body_of(endpoint: Endpoint, ids: dict[str, str]) -> Any:
 
 
 async def call(world: World, endpoint: Endpoint, ids: dict[str, str], **more: Any) -> Answer:
-    headers = {"content_type": "application/zip"} if endpoint.raw_body else {}
+    headers = {"content_type": endpoint.consumes[0]} if endpoint.raw_body else {}
     body = more.pop("body", body_of(endpoint, ids))
     path = path_of(endpoint, ids) + query_of(endpoint, ids)
     return await world.api.send(endpoint.method, path, body, **headers, **more)

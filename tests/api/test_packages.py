@@ -120,13 +120,29 @@ async def test_npm_packs_what_was_published(api: Api, url: str, tmp_path: Path) 
     assert (tmp_path / "shop-orders-1.0.0.tgz").read_bytes() == an_npm_package()
 
 
+async def test_npm_publishes_and_packs_what_it_has_published(api: Api, url: str, tmp_path: Path) -> None:
+    place = f"{url}/feeds/main/npm/"
+    token = ":_authToken=acme/service+ci/service-account/devops.packages.read~devops.packages.write"
+    (tmp_path / ".npmrc").write_text(
+        f"registry={place}\n{place.removeprefix('http:')}{token}\n{url.removeprefix('http:')}/{token}\n"
+        f"cache={tmp_path / 'cache'}\nupdate-notifier=false\n"
+    )
+    (tmp_path / "orders.tgz").write_bytes(an_npm_package())
+    for wanted in (0, 1):  # npm itself refuses to publish a version that is there
+        code, said = await run("npm", "publish", "orders.tgz", "--tag", "next", folder=tmp_path)
+        assert code == wanted, said
+    code, said = await run("npm", "pack", "@shop/orders@next", folder=tmp_path)
+    assert code == 0, said
+    assert (tmp_path / "shop-orders-1.0.0.tgz").read_bytes() == an_npm_package()
+
+
 async def test_nuget_restores_from_the_flat_container(api: Api, url: str) -> None:
     made = await publish(api, "NuGet", "Shop.Orders", "1.0", a_nuget_package())
     assert (made["status"], made["normalizedVersion"]) == ("Published", "1.0.0"), made
     async with ClientSession(headers=BASIC) as session:
         async with session.get(f"{url}/feeds/main/nuget/v3/index.json") as answer:
-            (resource,) = (await answer.json())["resources"]
-        flat = resource["@id"]
+            resources = (await answer.json())["resources"]
+        flat = next(each["@id"] for each in resources if each["@type"] == "PackageBaseAddress/3.0.0")
         async with session.get(f"{flat}shop.orders/index.json") as answer:
             assert await answer.json() == {"versions": ["1.0.0"]}
         async with session.get(f"{flat}shop.orders/1.0.0/shop.orders.1.0.0.nupkg") as answer:

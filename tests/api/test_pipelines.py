@@ -115,8 +115,8 @@ async def test_the_same_key_starts_one_run_and_answers_the_same(caller: Caller) 
         for _ in range(2)
     ]
     assert answers[0].get_body() == answers[1].get_body()
-    assert answers[0].headers["etag"] == answers[1].headers["etag"]
-    assert answers[1].headers["idempotent-replayed"] == "true"
+    assert answers[0].headers["ETag"] == answers[1].headers["ETag"]
+    assert answers[1].headers["Idempotent-Replayed"] == "true"
 
 
 async def test_a_run_is_shown_with_its_whole_tree_and_its_result(caller: Caller) -> None:

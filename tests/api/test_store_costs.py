@@ -58,7 +58,9 @@ ALLOWED: Mapping[str, Allowed] = {
     "devops_list_release_approvals": Allowed(reads=4, why="votes lie with their promotions"),
     "devops_list_promotions": LIST,
     "devops_get_promotion": Allowed(reads=1),
-    "devops_list_environments": Allowed(reads=4, queries=4, why="four environments, one of each for them"),
+    "devops_list_environments": Allowed(
+        reads=8, queries=4, why="four environments: two reads and a query each"
+    ),
     "devops_list_deployments": LIST,
     "devops_get_deployment": Allowed(reads=1),
     "devops_get_manifest": Allowed(reads=1),
@@ -122,7 +124,7 @@ ALLOWED: Mapping[str, Allowed] = {
     "devops_publish_package": Allowed(
         reads=4, batches=(KEY, ("package", 10)), why="the build, and the artifact that is published"
     ),
-    "devops_unlist_package": Allowed(reads=2, batches=(("package", 5),)),
+    "devops_unlist_package": Allowed(reads=3, batches=(("package", 7),)),
     "devops_plan_release": Allowed(
         reads=11,
         batches=(KEY, ("component", 5), ("environment", 9)),
@@ -139,12 +141,13 @@ ALLOWED: Mapping[str, Allowed] = {
         why="the release, its track and each open promotion are looked at for the one that is meant",
     ),
     "devops_promote_release": Allowed(
-        reads=10,
+        reads=11,
         batches=(KEY, ("component", 5), ("environment", 19)),
-        why="whether it may be asked for; the hop in its component; its promotion in the environment, which"
+        why="whether it may be asked for; the policy; the hop in its component; its promotion in the"
+        " environment, which"
         " starts at once where it may",
     ),
-    "devops_render_manifest": Allowed(reads=5, batches=(KEY, ("environment", 4))),
+    "devops_render_manifest": Allowed(reads=6, batches=(KEY, ("environment", 4))),
     "devops_reconcile_environment": Allowed(reads=1, queries=1, batches=(KEY, ("environment", 5))),
     "devops_provision_infrastructure": Allowed(
         reads=6,
@@ -155,7 +158,7 @@ ALLOWED: Mapping[str, Allowed] = {
     "devops_get_infrastructure_plan": Allowed(reads=1),
     "devops_list_planned_resources": Allowed(reads=1),
     "devops_get_infrastructure_plan_log": Allowed(reads=1),
-    "devops_approve_infrastructure_plan": Allowed(reads=4, batches=(("stack", 15),)),
+    "devops_approve_infrastructure_plan": Allowed(reads=5, batches=(("stack", 15),)),
     "devops_cancel_infrastructure_plan": Allowed(reads=3, batches=(("stack", 6),)),
     "devops_list_stacks": LIST,
     "devops_get_stack": Allowed(reads=1),
@@ -168,7 +171,8 @@ ALLOWED: Mapping[str, Allowed] = {
     "devops_list_freeze_windows": Allowed(reads=2),
     "devops_get_rollout": Allowed(reads=2, why="the promotion says which deployment is its own"),
     "devops_get_release_eligibility": Allowed(
-        reads=6, why="what is asked at the start: the release, its track, the environment and the one before"
+        reads=7,
+        why="what is asked at the start: the release, its track, the environment, its policy, the one before",
     ),
     "devops_advance_rollout": Allowed(reads=5, batches=(("environment", 10),)),
     "devops_abort_promotion": Allowed(reads=5, batches=(("environment", 6),)),

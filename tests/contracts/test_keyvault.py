@@ -17,6 +17,7 @@ from shared.adapters.azure.identity import credential
 from shared.adapters.azure.keyvault import KEPT_SECONDS, KeyVault
 from shared.adapters.azure.secret_places import GONE, NAME, TENANT, SecretPlace
 from shared.domain.kernel.errors import Forbidden, NotFound, Permanent, Transient
+from shared.ports.vault import SecretOwner
 from tests.contracts.azure_site import AzureSite, RealClock
 from tests.standins.keyvault.secrets import NAME as ALLOWED
 from tests.standins.keyvault.server import Fault, KeyVaultStandIn
@@ -313,3 +314,17 @@ async def test_a_vault_that_stays_busy_is_transient_and_no_value_reaches_a_log(
     said = "".join(traceback.format_exception(error)) + repr(error.__cause__) + caplog.text
     assert PLAIN not in said
     assert error.__suppress_context__
+
+
+async def test_whose_a_secret_is_can_be_told_from_its_name_in_the_vault(
+    vault: KeyVault, operator: SecretClient
+) -> None:
+    place = SecretPlace.of("acme", "github-token")
+    await vault.set("acme", "github-token", PLAIN)
+    assert await vault.owner(place.key) == SecretOwner("acme", "github-token")
+    assert await vault.owner("unknown") is None
+    # Tags of a secret that is not where that tenant's would be: somebody has made them up.
+    await operator.set_secret("operators-own", PLAIN, tags={TENANT: "acme", NAME: "github-token"})
+    assert await vault.owner("operators-own") is None
+    await vault.delete("acme", "github-token")
+    assert await vault.owner(place.key) is None

@@ -11,7 +11,6 @@ from shared.domain.pipelines import lifecycle
 from shared.domain.pipelines.errors import RunLimitReached
 from shared.domain.pipelines.events import ordered_run, run_ordered
 from shared.domain.pipelines.lifecycle import (
-    Produced,
     begin,
     cancel,
     error,
@@ -30,6 +29,7 @@ from shared.domain.pipelines.model import (
     StepStatus,
     TestCounts,
 )
+from shared.domain.pipelines.results import Produced
 from shared.domain.pipelines.tree import fold, materialise, steps_of
 from tests.support.pipelines import AT, a_definition, a_run, a_step
 

@@ -1,13 +1,8 @@
 """Source control decisions: names, protection, checks and the policy gate."""
 
-from dataclasses import replace
-from datetime import UTC, datetime
-
 import pytest
 
-from shared.domain.kernel.actor import Actor, ActorKind
 from shared.domain.kernel.errors import IllegalTransition, Invalid
-from shared.domain.kernel.ids import child_id, root_id
 from shared.domain.source.errors import (
     ChecksNotPassed,
     ProtectedBranch,
@@ -31,11 +26,8 @@ from shared.domain.source.model import (
     PolicyEvaluation,
     Provider,
     PullRequest,
-    PullRequestIndex,
     PullRequestStatus,
-    Repository,
     RepositoryStatus,
-    Visibility,
 )
 from shared.domain.source.policies import BUILD, POLICY_GATE, requirements_for
 from shared.domain.source.pull_requests import (
@@ -48,57 +40,7 @@ from shared.domain.source.pull_requests import (
     update_source,
 )
 from shared.domain.source.reviews import record_check
-
-NOW = datetime(2026, 6, 11, 9, tzinfo=UTC)
-REPOSITORY = root_id("repository", "acme", "proj-x/api")
-SHA, NEWER = "a" * 40, "b" * 40
-ANN = Actor("user:ann", ActorKind.HUMAN, "acme")
-
-
-def a_repository(**changes: object) -> Repository:
-    made = Repository(
-        id=REPOSITORY,
-        tenant="acme",
-        project="proj-x",
-        name="api",
-        provider=Provider.EMBEDDED,
-        default_branch="main",
-        visibility=Visibility.PRIVATE,
-        status=RepositoryStatus.REQUESTED,
-        remote_url="http://127.0.0.1/git/acme/proj-x/api.git",
-        created_by="user:ann",
-        created_at=NOW,
-        updated_at=NOW,
-    )
-    return replace(made, **changes)  # type: ignore[arg-type]
-
-
-def an_index() -> PullRequestIndex:
-    return PullRequestIndex(
-        id=child_id(REPOSITORY, "pull-request-index"), tenant="acme", repository=REPOSITORY
-    )
-
-
-def a_wish(source: str = "feature/x", target: str = "main", seed: str = "1") -> PullRequest:
-    return PullRequest(
-        id=child_id(REPOSITORY, "pull-request", seed),
-        tenant="acme",
-        project="proj-x",
-        repository=REPOSITORY,
-        number=0,
-        title="Add x",
-        description="",
-        source_branch=source,
-        target_branch=target,
-        source_sha=SHA,
-        status=PullRequestStatus.OPEN,
-        policy_evaluation=PolicyEvaluation.PENDING,
-        checks=(),
-        reviewers=(),
-        opened_by="user:ann",
-        created_at=NOW,
-        updated_at=NOW,
-    )
+from tests.support.policies import ANN, NEWER, NOW, SHA, a_repository, a_wish, an_index
 
 
 def an_open_one() -> PullRequest:

@@ -1,5 +1,6 @@
 """The `slipway` command: what it prints, what it refuses, and how it exits."""
 
+import io
 import os
 import signal
 import socket
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from local.cli import main
+from local.secrets import opened_vault, read_value
+from shared.domain.kernel.errors import Invalid
+from shared.settings import Settings
 from tests.functions.conftest import APPS
 from tests.support.host import ROOT
 from tests.support.process import ServerFailed, ServerProcess
@@ -149,3 +153,43 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     assert said.out == ""
     assert said.err.count("\n") == 1
     return said.err
+
+
+async def test_a_secret_is_set_from_standard_input_and_never_shown(tmp_path: Path) -> None:
+    place = ("secrets", "set", "github-token", "--tenant", "acme", "--data-dir", str(tmp_path))
+    command = [sys.executable, "-m", "local.cli", *place]
+    told = subprocess.run(
+        command, cwd=ROOT, input="ghp_correctHorse\n", capture_output=True, text=True, check=False
+    )
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "The secret github-token of acme has a new current version" in told.stdout
+    assert "correctHorse" not in told.stdout
+    async with opened_vault(Settings.load({}, data_dir=tmp_path)) as vault:
+        assert (await vault.get("acme", "github-token")).value == "ghp_correctHorse"
+
+
+@pytest.mark.parametrize(("typed", "value"), [("a b\n", "a b"), ("a\r\n", "a"), ("a\nb\n\n", "a\nb\n")])
+def test_a_secrets_value_is_all_but_the_end_of_its_line(typed: str, value: str) -> None:
+    assert read_value(io.StringIO(typed)) == value
+
+
+def test_a_secret_of_nothing_is_refused() -> None:
+    with pytest.raises(Invalid, match="pipe the secret's value in"):
+        read_value(io.StringIO("\n"))
+
+
+@pytest.mark.parametrize("chosen", [["--surface", "moon"], ["--surface", "devops", "--provider", "Moon"]])
+def test_an_unknown_surface_or_provider_is_refused_with_those_there_are(
+    chosen: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(["demo", *chosen])
+    assert refused.value.code == 2
+    told = capsys.readouterr().err
+    assert "devops" in told
+    assert "choose from" in told
+
+
+def test_a_provider_goes_with_a_surface(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--provider", "GitHub", "--data-dir", str(tmp_path)]) == 2
+    assert "say --surface as well" in one_line(capsys)

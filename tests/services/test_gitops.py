@@ -1,7 +1,7 @@
 """Reconciliation: drift is undone, git's word is followed, and what cannot be done is told."""
 
-from collections.abc import AsyncIterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -9,13 +9,17 @@ import pytest
 from shared.adapters.manifests import YamlManifests
 from shared.domain.environments.errors import UnknownEnvironment
 from shared.domain.gitops.errors import NothingToReconcile
+from shared.domain.gitops.lifecycle import content_hash
 from shared.domain.gitops.model import SyncState, SyncStatus, sync_state_id
 from shared.domain.kernel.errors import NotFound, Permanent
+from shared.domain.releases.strategies import CanaryStep, RolloutWish, Strategy
 from shared.ports.store import Query
+from shared.ports.target import LiveState, Target
 from shared.services.once import AlreadyDone, Inbox
 from shared.services.releases import Plan
 from shared.services.unit import Unit
-from tests.support.releases import ANN, MODULE, PROJECT, STRANGER, Delivery, a_delivery
+from tests.services.test_deployments import SickTarget
+from tests.support.releases import ANN, MODULE, PLANNER, PROJECT, STRANGER, Delivery, a_delivery, a_draft
 
 PATH = f"dev/{PROJECT}/{MODULE}/release.yaml"
 
@@ -192,3 +196,94 @@ async def test_the_gitops_repository_is_one_that_people_can_see(world: Delivery,
     found = await world.repositories.find_named(ANN, "gitops", "environments")
     assert found is not None
     assert found.full_name == "gitops/environments"
+
+
+async def _a_canary(world: Delivery) -> Plan:
+    repository = await world.repositories.find_named(ANN, PROJECT, "api")
+    assert repository is not None
+    draft = a_draft(await world.a_build(repository), "dev", Strategy.CANARY)
+    wish = RolloutWish(canary=(CanaryStep(weight=20),))
+    planned = await world.releases.plan(PLANNER, replace(draft, rollout=wish), None)
+    await world.drain()
+    return planned
+
+
+@pytest.mark.parametrize("ends_well", [True, False], ids=["advanced", "aborted"])
+async def test_a_reconciliation_keeps_out_of_a_canary_and_comes_after_it(
+    world: Delivery, plan: Plan, *, ends_well: bool
+) -> None:
+    canary = await _a_canary(world)
+    before = (await world.events()).count("GitOpsSynced")
+    await world.gitops.reconcile(ANN, "dev", MODULE, None)
+    await world.drain()
+    waiting = await world.sync_state("dev", plan.release)
+    assert (waiting.status, waiting.asked_again) == (SyncStatus.SYNCING, True)
+    assert (await world.events()).count("GitOpsSynced") == before, "nothing is said in the middle"
+    assert await world.live("dev", plan.release) == "1.0.0"
+    if ends_well:
+        await world.controls.advance(ANN, canary.promotion.id, "flat", None)
+    else:
+        await world.controls.abort(ANN, canary.promotion.id, "slow", None)
+    await world.drain()
+    asked = [row.body for row in await world.outbox() if row.body["eventType"] == "ReconcileRequested"]
+    assert "deploymentId" not in asked[-1]["payload"], "it came back after the deployment"
+    state = await world.sync_state("dev", plan.release)
+    assert (state.status, state.asked_again) == (SyncStatus.SYNCED, False)
+    assert await world.live("dev", plan.release) == ("1.0.1" if ends_well else "1.0.0")
+
+
+async def test_a_canary_of_one_module_does_not_hold_up_another_one(world: Delivery, plan: Plan) -> None:
+    repository = await world.repositories.find_named(ANN, PROJECT, "api")
+    assert repository is not None
+    other = await world.a_plan(await world.a_build(repository, module="other"), "dev")
+    await world.drain()
+    await _a_canary(world)
+    await world.target.remove("acme", "dev", f"other-{other.release.component[:12]}")
+    await world.gitops.reconcile(ANN, "dev", "other", None)
+    await world.drain()
+    assert (await world.sync_state("dev", other.release)).status is SyncStatus.SYNCED
+    assert await world.live("dev", other.release) == other.release.version
+
+
+@dataclass
+class BusyTarget(SickTarget):
+    """A target at which something else happens while somebody looks at it, once."""
+
+    meanwhile: Callable[[], Awaitable[None]] | None = None
+
+    async def observe(self, tenant: str, environment: str, component: str) -> LiveState:
+        if (meanwhile := self.meanwhile) is not None:
+            self.meanwhile = None
+            await meanwhile()
+        return await super().observe(tenant, environment, component)
+
+
+async def test_a_deployment_that_came_between_is_not_contradicted(tmp_path: Path) -> None:
+    busy: list[BusyTarget] = []
+
+    def wrap(target: Target) -> Target:
+        busy.append(BusyTarget(target))
+        return busy[0]
+
+    world = a_delivery(tmp_path, wrap=wrap)
+    repository = await world.a_repository()
+    first = await world.a_plan(await world.a_build(repository), "dev")
+    await world.drain()
+    newer = await world.a_build(repository)
+
+    async def deploys() -> None:
+        await world.a_plan(newer, "dev")
+        await world.deliver("DeploymentRequested")
+        await world.rollouts.on_due(ANN, await world.payload("ReconcileRequested"))
+
+    await world.gitops.reconcile(ANN, "dev", MODULE, None)
+    busy[0].meanwhile = deploys
+    await world.drain()
+    state = await world.sync_state("dev", first.release)
+    assert (state.status, state.asked_again) == (SyncStatus.SYNCED, False)
+    assert await world.live("dev", first.release) == "1.0.1"
+    current = await world.current("dev", first.release)
+    assert current is not None
+    assert current.version == "1.0.1"
+    assert state.content_hash == content_hash(await world.in_git("dev") or b"")
+    await world.store.aclose()

@@ -134,10 +134,10 @@ async def test_a_workflow_that_somebody_wrote_by_hand_is_not_overwritten(platfor
     assert await file_at_head(platform, repository, path) == b"name: mine\n"
 
 
-async def test_a_run_here_of_a_pipeline_for_another_host_uses_the_platforms_own(platform: Platform) -> None:
+async def test_a_run_of_a_commit_without_the_vendors_file_uses_the_platforms_own(platform: Platform) -> None:
     repository = await hosted(platform, Provider.GITHUB)
     await platform.push(repository, {"app.py": "x = 1\n"})
     made = await platform.pipelines.generate(ANN, draft(repository), None)
     run = await platform.execute(await platform.started(made))
     assert run.status is RunStatus.SUCCEEDED, await platform.log(run)
-    assert "is for the runners of GitHub" in await platform.log(run)
+    assert "this is the default for a" in await platform.log(run)

@@ -239,7 +239,7 @@ async def test_drift_is_counted_where_it_was_found(watcher: Watcher) -> None:
             raise AssertionError(queue)
 
     def synced(*, drifted: bool) -> dict[str, Any]:
-        payload = {"driftResolved": drifted}
+        payload = {"driftResolved": drifted, "environment": "dev"}
         return {"kind": "outbox", "body": {"eventType": "GitOpsSynced", "payload": payload}}
 
     feed = [synced(drifted=True), synced(drifted=False), {"kind": "run", "body": {}}]

@@ -133,9 +133,13 @@ def find_endpoint(method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
     return endpoint, route
 
 
-def an_api(folder: Path, *, tiers: str = "*:unmetered", **replacements: Any) -> Api:
-    """Unmetered unless told, because a test asks more in a second than a caller may in a minute."""
-    settings = Settings.load({}, data_dir=folder, tiers=tiers, iac_programs={PROGRAM: folder})
+def an_api(
+    folder: Path, *, tiers: str = "*:unmetered", more: Mapping[str, Any] | None = None, **replacements: Any
+) -> Api:
+    """Unmetered unless told, because a test asks more in a second than a caller may in a minute. `more` are
+    further settings."""
+    told = {"data_dir": folder, "tiers": tiers, "iac_programs": {PROGRAM: folder}, **(more or {})}
+    settings = Settings.load({}, **told)
     made_up = {"clock": SteppingClock(), "provisioner": MadeUpProvisioner(folder / "infrastructure")}
     replacements = {"tokens": KnownTokens(), **made_up, **replacements}
     return Api(build_app(settings, **replacements))

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from shared.adapters.bundles import unpack
 from shared.adapters.definitions import YamlDefinitions
 from shared.adapters.embedded.blobs import FileBlobs
-from shared.adapters.runners import junit
+from shared.adapters.runners import reports
 from shared.adapters.runners.subprocess import SubprocessRunner
 from shared.domain.kernel.actor import Actor, system_actor
 from shared.domain.kernel.ids import root_id
@@ -31,6 +32,9 @@ from shared.services.pipelines import PipelineDraft, Pipelines
 from shared.services.run_executor import RunExecutor
 from shared.services.run_logs import RunLogs
 from shared.services.runs import Runs
+from shared.services.vendor_logs import VendorLogs
+from shared.services.vendor_outputs import VendorOutputs
+from shared.services.vendor_runs import VendorRuns
 from tests.support.source import ANN, Source, a_source
 
 AT = datetime(2026, 6, 11, 9, 0, tzinfo=UTC)
@@ -169,13 +173,14 @@ def a_platform(
     work = folder / "work"
     runner = runner or SubprocessRunner(work, output_cap=1 << 20, path=f"{BIN}:/usr/local/bin:/usr/bin:/bin")
     definitions = YamlDefinitions()
+    outputs = BuildOutputs(blobs, reports.count)
     executor = RunExecutor(
         units=source.units,
         host=source.host,
         runner=runner,
         blobs=blobs,
         definitions=definitions,
-        outputs=BuildOutputs(blobs, junit.count),
+        outputs=outputs,
         step_timeout=step_timeout,
     )
     runs = Runs(
@@ -183,6 +188,9 @@ def a_platform(
         host=source.host,
         definitions=definitions,
         executor=executor,
+        vendor_runs=VendorRuns(
+            source.units, source.host, {}, VendorLogs(blobs, source.clock), VendorOutputs(outputs, unpack)
+        ),
         run_logs=RunLogs(source.units, blobs),
         run_limit=run_limit,
         run_timeout=run_timeout,

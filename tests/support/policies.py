@@ -27,20 +27,55 @@ ANN, BOB, CAT = (Actor(f"user:{name}", ActorKind.HUMAN, "acme") for name in ("an
 ANNS_AGENT = Actor("agent:writer", ActorKind.AGENT, "acme", on_behalf_of="user:ann")
 BOBS_AGENT = Actor("agent:reader", ActorKind.AGENT, "acme", on_behalf_of="user:bob")
 ACTORS = (ANN, BOB, CAT, ANNS_AGENT, BOBS_AGENT)
-REPO = Repository(
-    id=REPOSITORY,
-    tenant="acme",
-    project="proj-x",
-    name="api",
-    provider=Provider.EMBEDDED,
-    default_branch="main",
-    visibility=Visibility.PRIVATE,
-    status=RepositoryStatus.PROVISIONED,
-    remote_url="",
-    created_by="user:ann",
-    created_at=NOW,
-    updated_at=NOW,
-)
+
+
+def a_repository(**changes: object) -> Repository:
+    made = Repository(
+        id=REPOSITORY,
+        tenant="acme",
+        project="proj-x",
+        name="api",
+        provider=Provider.EMBEDDED,
+        default_branch="main",
+        visibility=Visibility.PRIVATE,
+        status=RepositoryStatus.REQUESTED,
+        remote_url="http://127.0.0.1/git/acme/proj-x/api.git",
+        created_by="user:ann",
+        created_at=NOW,
+        updated_at=NOW,
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def an_index() -> PullRequestIndex:
+    return PullRequestIndex(
+        id=child_id(REPOSITORY, "pull-request-index"), tenant="acme", repository=REPOSITORY
+    )
+
+
+def a_wish(source: str = "feature/x", target: str = "main", seed: str = "1") -> PullRequest:
+    return PullRequest(
+        id=child_id(REPOSITORY, "pull-request", seed),
+        tenant="acme",
+        project="proj-x",
+        repository=REPOSITORY,
+        number=0,
+        title="Add x",
+        description="",
+        source_branch=source,
+        target_branch=target,
+        source_sha=SHA,
+        status=PullRequestStatus.OPEN,
+        policy_evaluation=PolicyEvaluation.PENDING,
+        checks=(),
+        reviewers=(),
+        opened_by="user:ann",
+        created_at=NOW,
+        updated_at=NOW,
+    )
+
+
+REPO = a_repository(status=RepositoryStatus.PROVISIONED, remote_url="")
 
 
 def a_policy(name: str = "default", pattern: str = "main", **more: object) -> BranchPolicy:
@@ -58,30 +93,8 @@ NONE_OF_ITS_OWN = Requirements()
 
 
 def a_request(requirements: Requirements = NONE_OF_ITS_OWN, **more: object) -> PullRequest:
-    wanted = PullRequest(
-        id=child_id(REPOSITORY, "pull-request", "1"),
-        tenant="acme",
-        project="proj-x",
-        repository=REPOSITORY,
-        number=0,
-        title="Add x",
-        description="",
-        source_branch="feature/x",
-        target_branch="main",
-        source_sha=SHA,
-        status=PullRequestStatus.OPEN,
-        policy_evaluation=PolicyEvaluation.PENDING,
-        checks=(),
-        reviewers=(),
-        opened_by="user:ann",
-        created_at=NOW,
-        updated_at=NOW,
-        requirements=requirements,
-    )
-    index = PullRequestIndex(
-        id=child_id(REPOSITORY, "pull-request-index"), tenant="acme", repository=REPOSITORY
-    )
-    return open_pull_request(replace(wanted, **more), index)[0].entity  # type: ignore[arg-type]
+    wanted = replace(a_wish(), requirements=requirements, **more)  # type: ignore[arg-type]
+    return open_pull_request(wanted, an_index())[0].entity
 
 
 def reviewed(

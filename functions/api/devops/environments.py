@@ -32,6 +32,9 @@ async def get_environment(call: Call, environment_name: EnvironmentPath) -> Envi
     returns=PolicyView,
     examples={
         "tenantId": "connectsoft",
+        "requiredApprovals": 2,
+        "humanRequired": True,
+        "reason": "Two people look at every release",
         "allowedStrategies": ["Canary", "BlueGreen"],
         "soakSeconds": 3600,
         "rollout": {"instances": 3, "canary": [{"weight": 10, "pauseSeconds": 300}, {"weight": 50}]},
@@ -40,7 +43,11 @@ async def get_environment(call: Call, environment_name: EnvironmentPath) -> Envi
 async def set_environment_policy(
     call: Call, environment_name: EnvironmentPath, body: SetEnvironmentPolicy
 ) -> EnvironmentPolicy:
-    """Set what an environment asks of those who come in; its freeze windows stay."""
+    """Set what an environment asks of those who come in; its freeze windows stay.
+
+    A release keeps the approvals that it was planned with. What is raised is also asked of promotions that
+    still take votes; what is lowered holds for those planned from then on.
+    """
     return await call.app.freeze_windows.set_policy(
         call.actor, environment_name, body.draft(), call.if_match, call.once
     )

@@ -20,6 +20,7 @@ from shared.services.freeze_windows import EnvironmentRules
 
 EnvironmentPath = Annotated[str, Field(min_length=1, max_length=63), Reference()]
 FreezeWindowId = Annotated[str, WireId("frz")]
+MOST_APPROVALS = 20
 Reason = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
@@ -59,15 +60,22 @@ class RolloutBody(Body):
 
 
 class SetEnvironmentPolicy(Body):
-    """The whole policy; what is left out has its default."""
+    """The whole policy; what is left out has its default. That of `requiredApprovals` and `humanRequired` is
+    the installation's. In production `reason` says why less is required than before."""
 
     tenant_id: str | None = None
+    required_approvals: Annotated[int, Field(ge=0, le=MOST_APPROVALS)] | None = None
+    human_required: bool | None = None
+    reason: Annotated[str, Field(max_length=2000)] = ""
     allowed_strategies: Annotated[tuple[Strategy, ...], Field(min_length=1, max_length=4)] = tuple(Strategy)
     soak_seconds: Seconds = 0
     rollout: RolloutBody | None = None
 
     def draft(self) -> PolicyDraft:
         return PolicyDraft(
+            required_approvals=self.required_approvals,
+            human_required=self.human_required,
+            reason=self.reason,
             allowed_strategies=self.allowed_strategies,
             soak_seconds=self.soak_seconds,
             rollout=self.rollout.settings() if self.rollout else RolloutSettings(),
@@ -163,7 +171,11 @@ class RolloutSettingsView(View):
 
 
 class PolicyView(View):
+    """What has been set; the environment itself shows what holds."""
+
     environment: Annotated[str, Field(validation_alias="environment_name")]
+    required_approvals: int | None
+    human_required: bool | None
     allowed_strategies: tuple[Strategy, ...]
     soak_seconds: int
     rollout: RolloutSettingsView

@@ -139,9 +139,9 @@ class UnlistPackage(Body):
 
 class PackageView(View):
     publication_id: Annotated[PublicationId, Field(validation_alias="id")]
-    build_result_id: Annotated[BuildResultId, Field(validation_alias="build_result")]
-    project_id: Annotated[str, Field(validation_alias="project")]
-    module_id: Annotated[str, Field(validation_alias="module")]
+    build_result_id: Annotated[BuildResultId | None, Field(validation_alias="build_result")]
+    project_id: Annotated[str | None, Field(validation_alias="project")]
+    module_id: Annotated[str | None, Field(validation_alias="module")]
     feed: str
     package_type: str
     package_id: str

@@ -65,7 +65,7 @@ class GeneratePipeline(Body):
             repository=self.repository_id,
             module=self.module_id,
             module_type=self.module_type,
-            target_feed=self.target_feed,
+            target_feed=self.target_feed or None,
             branch=self.branch,
             toolchain=self.toolchain,
         )
@@ -195,6 +195,7 @@ class PipelineRunSummaryView(View):
 
 
 class PipelineRunView(PipelineRunSummaryView):
+    host_url: str | None
     stages: Annotated[tuple[StageView, ...], Field(validation_alias="phases")]
 
 

@@ -60,6 +60,7 @@ class PromotionView(View):
     next_step: NextStep | None = None
     gates: Annotated[tuple[VerdictView, ...], Field(validation_alias="verdicts")]
     required_approvals: int
+    human_required: bool
     approvals_granted: int
     release_digest: str
     requested_by: str

@@ -267,6 +267,9 @@ class PullRequestView(View):
     merge_commit_sha: Annotated[str | None, Field(validation_alias="merge_commit")]
     merged_by: str | None
     merged_at: datetime | None
+    merged_at_host: bool
+    host_number: int | None
+    host_url: str | None
 
 
 class FileDiffView(View):

@@ -2,11 +2,14 @@
 
 from typing import Annotated
 
-from functions.api.feeds.surface import READ, FeedName, Text, download, feeds
+from functions.api.devops.models_packages import PackageView
+from functions.api.feeds.surface import READ, WRITE, FeedName, Text, download, feeds
 from functions.http.endpoint import Call, Raw
 from functions.http.fields import WireId
 from shared.domain.kernel.errors import NotFound
-from shared.domain.packages.naming import PackageType, normalized_version
+from shared.domain.packages.model import PackagePublication
+from shared.domain.packages.naming import PackageType, coordinates, normalized_version
+from shared.services.packages import PushedPackage
 
 PublicationId = Annotated[str, WireId("pkg")]
 
@@ -18,6 +21,22 @@ async def fetch_package_file(call: Call, feed: FeedName, publication_id: Publica
     if file != publication.file_name:
         raise NotFound(f"The file is called {publication.file_name}.")
     return download(content, publication.file_name)
+
+
+@feeds.put(
+    "/{feed}/generic/{package}/{version}/{file}",
+    scope=WRITE,
+    returns=PackageView,
+    status=201,
+    consumes=("*/*",),
+)
+async def upload_generic_package(
+    call: Call, feed: FeedName, package: Text, version: Text, file: Text, body: bytes
+) -> PackagePublication:
+    """Publish a generic package: its version is this one file."""
+    where = coordinates(PackageType.GENERIC, package, version)
+    pushed = PushedPackage(feed=feed, coordinates=where, content=body, file_name=file)
+    return await call.app.packages.push(call.actor, pushed, call.once)
 
 
 @feeds.get("/{feed}/generic/{package}/{version}", scope=READ)

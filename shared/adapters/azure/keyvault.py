@@ -18,12 +18,13 @@ from shared.adapters.azure.secret_places import (
     is_version,
     name_in,
     order_in,
+    owner_in,
 )
 from shared.adapters.azure.turns import Turns
 from shared.adapters.secret_rules import checked_value
 from shared.domain.kernel.errors import Forbidden, NotFound, Permanent, Transient
 from shared.ports.clock import Clock
-from shared.ports.vault import Secret, SecretVersion
+from shared.ports.vault import Secret, SecretOwner, SecretVersion
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -105,6 +106,21 @@ class KeyVault:
             found = await self._listed(place)
         # One that is gone takes all older ones with it, also where a process died half-way through `delete`.
         return [_shown(one, place) for one in takewhile(lambda one: not is_gone(one.tags), found)]
+
+    async def owner(self, key: str) -> SecretOwner | None:
+        """Whose secret lies under a name of the vault itself; None for what was not set by us, and for what
+        is gone. Asks for tags alone, never for a value."""
+        async with self._told():
+            try:
+                found = [one async for one in self._client.list_properties_of_secret_versions(key)]
+            except ResourceNotFoundError:
+                return None
+        for one in found:
+            owner = None if is_gone(one.tags) else owner_in(one.tags)
+            # Tags can be written by whoever may write to the vault; the place cannot be made up.
+            if owner is not None and SecretPlace.of(owner.tenant, owner.name).key == key.lower():
+                return owner
+        return None
 
     async def disable(self, tenant: str, name: str, version: str) -> None:
         """Disabling twice is fine. NotFound for an unknown version. Others may read it for half a minute."""

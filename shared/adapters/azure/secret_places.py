@@ -14,6 +14,8 @@ from datetime import datetime
 from typing import Self
 
 from shared.adapters.secret_rules import check_name
+from shared.domain.kernel.errors import Invalid
+from shared.ports.vault import SecretOwner
 
 TENANT, NAME, SET_AT, GONE = "tenant", "name", "setAt", "gone"
 """Our tags. A version without them was set by an operator's tool."""
@@ -51,6 +53,16 @@ def is_version(version: str) -> bool:
 
 def name_in(tags: Mapping[str, str] | None, otherwise: str) -> str:
     return (tags or {}).get(NAME, otherwise)
+
+
+def owner_in(tags: Mapping[str, str] | None) -> SecretOwner | None:
+    """None for what an operator's tool has set, and for a tenant whose name no tag can hold."""
+    told = tags or {}
+    try:
+        check_name(told.get(NAME, ""))
+    except Invalid:
+        return None
+    return SecretOwner(told[TENANT], told[NAME]) if told.get(TENANT) else None
 
 
 def order_in(tags: Mapping[str, str] | None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from shared.names import DEPLOYMENTS, GITOPS, INFRASTRUCTURE, QUEUES, RUNS, parked
+from shared.names import DEPLOYMENTS, GITOPS, INFRASTRUCTURE, QUEUES, ROTATION, RUNS, parked
 from shared.ports.bus import MAX_DELIVERY_COUNT
 
 LONGEST_LOCK: Final = "PT5M"
@@ -59,4 +59,11 @@ def parking_queue(name: str) -> QueueEntity:
     return QueueEntity(name=parked(name), requires_session=False, default_message_time_to_live=FOR_EVER)
 
 
-QUEUE_ENTITIES: Final = tuple(make(name) for name in QUEUES for make in (work_queue, parking_queue))
+NEWS_QUEUE: Final = QueueEntity(
+    name=ROTATION, requires_session=False, default_message_time_to_live=WORK_LIVES
+)
+"""Event Grid sends the vault's news without a session, so nothing here may ask for one."""
+QUEUE_ENTITIES: Final = (
+    *(make(name) for name in QUEUES for make in (work_queue, parking_queue)),
+    NEWS_QUEUE,
+)

@@ -2,6 +2,7 @@
 document type (where entity bombs and external entities live) is refused."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
@@ -111,7 +112,21 @@ class _Counter:
 
 
 def _refuse_doctype(*_: object) -> None:
-    raise BadReport("The test report has a DOCTYPE, which JUnit XML never needs; write it without.")
+    raise BadReport("The test report has a DOCTYPE, which a test report never needs; write it without.")
+
+
+def parse(xml: bytes, start: Callable[[str, dict[str, str]], None], end: Callable[[str], None]) -> None:
+    """Hand every element to `start` and `end`, its namespace before a space. Raises BadReport."""
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.StartDoctypeDeclHandler = _refuse_doctype
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    try:
+        parser.Parse(xml, True)
+    except expat.ExpatError as error:
+        raise BadReport(f"The test report is no well-formed XML: {error}.") from None
+    except (LookupError, ValueError):  # an encoding that Python or expat does not know
+        raise BadReport("The test report has an unknown encoding; write it as UTF-8.") from None
 
 
 def count(xml: bytes) -> TestCounts:
@@ -120,15 +135,6 @@ def count(xml: bytes) -> TestCounts:
     A case with failures or errors has failed, once. Raises BadReport.
     """
     counter = _Counter()
-    parser = expat.ParserCreate(namespace_separator=" ")
-    parser.StartDoctypeDeclHandler = _refuse_doctype
-    parser.StartElementHandler = counter.start
-    parser.EndElementHandler = counter.end
-    try:
-        parser.Parse(xml, True)
-    except expat.ExpatError as error:
-        raise BadReport(f"The test report is no well-formed XML: {error}.") from None
-    except (LookupError, ValueError):  # an encoding that Python or expat does not know
-        raise BadReport("The test report has an unknown encoding; write it as UTF-8.") from None
+    parse(xml, counter.start, counter.end)
     passed = counter.total - counter.failed - counter.skipped
     return TestCounts(counter.total, passed, counter.failed, counter.skipped, counter.duration)

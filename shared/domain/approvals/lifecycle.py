@@ -82,7 +82,7 @@ def _check_eligible(promotion: Promotion, environment: Environment, actor: Actor
             "Whoever planned a release, or acts for or through its planner, may not decide on it;"
             " ask someone else."
         )
-    if environment.human_required and not actor.is_human:
+    if (promotion.human_required or environment.human_required) and not actor.is_human:
         raise HumanRequired(
             f"Only a person may decide on a promotion into {environment.name}; ask one who may approve.",
             environment=environment.name,

@@ -126,7 +126,12 @@ DELIVERY = (
         "EnvironmentRulesChanged",
         "An environment's rules were changed; whoever waits there is asked again.",
         {"environment": NAME, "change": NAME},
-        {"reason": TEXT, "freezeWindowId": id_of("frz")},
+        {
+            "reason": TEXT,
+            "freezeWindowId": id_of("frz"),
+            "requiredApprovals": COUNT,
+            "humanRequired": FLAG,
+        },
     ),
     EventType(
         "ReconcileRequested",
@@ -145,6 +150,12 @@ DELIVERY = (
             "liveRevision": or_null(SHA),
             "driftResolved": FLAG,
         },
+    ),
+    EventType(
+        "RetentionEnded",
+        "Something was kept for as long as it has to be, and is gone; `archive` still has it.",
+        {"kind": NAME, "resourceId": NAME},
+        {"archive": TEXT},
     ),
     EventType(
         "MessageParked",

@@ -7,8 +7,9 @@ from shared.domain.catalogue.delivery import DELIVERY
 from shared.domain.catalogue.infrastructure import INFRASTRUCTURE
 from shared.domain.catalogue.packages import PACKAGES
 from shared.domain.catalogue.pipelines import PIPELINES
+from shared.domain.catalogue.secrets import SECRETS
 from shared.domain.catalogue.source import SOURCE
 
 EVENTS: Mapping[str, EventType] = {
-    each.name: each for each in (*SOURCE, *PIPELINES, *PACKAGES, *DELIVERY, *INFRASTRUCTURE)
+    each.name: each for each in (*SOURCE, *PIPELINES, *PACKAGES, *DELIVERY, *INFRASTRUCTURE, *SECRETS)
 }

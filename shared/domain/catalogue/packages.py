@@ -6,7 +6,6 @@ from shared.domain.packages.naming import PackageType
 
 _PACKAGE: dict[str, Schema] = {
     "publicationId": id_of("pkg"),
-    "buildResultId": id_of("build"),
     "feed": NAME,
     "packageType": one_of(PackageType),
     "packageId": NAME,
@@ -16,10 +15,13 @@ _PACKAGE: dict[str, Schema] = {
     "reason": TEXT,
 }
 
+_BUILT: dict[str, Schema] = {"buildResultId": id_of("build")}
+"""Where a build has made it; a client may as well have sent it."""
+
 PACKAGES = (
-    EventType("PublishPackage", "Bring the package into its feed.", _PACKAGE, kind=Kind.COMMAND),
-    EventType("PublishPackageAgain", "Take it up where nobody has.", _PACKAGE, kind=Kind.COMMAND),
-    EventType("PackagePublished", "A version of a package is in its feed.", _PACKAGE),
-    EventType("PackagePublishFailed", "A version of a package did not get there.", _PACKAGE),
-    EventType("PackageUnlisted", "A version of a package is offered to nobody any more.", _PACKAGE),
+    EventType("PublishPackage", "Bring the package into its feed.", _PACKAGE, _BUILT, Kind.COMMAND),
+    EventType("PublishPackageAgain", "Take it up where nobody has.", _PACKAGE, _BUILT, Kind.COMMAND),
+    EventType("PackagePublished", "A version of a package is in its feed.", _PACKAGE, _BUILT),
+    EventType("PackagePublishFailed", "A version of a package did not get there.", _PACKAGE, _BUILT),
+    EventType("PackageUnlisted", "A version of a package is offered to nobody any more.", _PACKAGE, _BUILT),
 )

@@ -29,6 +29,7 @@ _RUN: dict[str, Schema] = {
     "buildNumber": NAME,
     "reason": TEXT,
 }
+_WHICH: dict[str, Schema] = {"pipelineRunId": id_of("run"), "repositoryId": id_of("repo")}
 _FOR = {"pullRequestId": or_null(id_of("pr"))}
 _ORDER: dict[str, Schema] = {
     **_RUN,
@@ -78,6 +79,18 @@ PIPELINES = (
     EventType("RunPipeline", "Carry the run to its end.", _ORDER, kind=Kind.COMMAND),
     EventType("RunPipelineAgain", "Take it up where nobody has finished it.", _ORDER, kind=Kind.COMMAND),
     EventType("RunOverdue", "Give it up if nobody has finished it by now.", _ORDER, kind=Kind.COMMAND),
+    EventType(
+        "FollowRun",
+        "Look at the vendor what has become of the run.",
+        {**_WHICH, "turn": COUNT},
+        kind=Kind.COMMAND,
+    ),
+    EventType(
+        "CancelHostRun",
+        "Have the vendor stop a run that is over here.",
+        {**_WHICH, "hostRun": NAME, "turn": COUNT},
+        kind=Kind.COMMAND,
+    ),
     EventType("PipelineRunStarted", "A run was accepted and has its number.", _RUN),
     EventType(
         "PipelineRunCompleted",

@@ -27,6 +27,11 @@ PULL_REQUEST: dict[str, Schema] = {
     "targetBranch": NAME,
     "sourceSha": SHA,
 }
+_MIRRORED: dict[str, Schema] = {"pullRequestId": id_of("pr"), **REPOSITORY}
+_HEARD: dict[str, Schema] = {
+    **REPOSITORY,
+    "about": {**NAME, "examples": ["push", "pull_request", "run", "status"]},
+}
 
 
 def _of_pull_request(name: str, summary: str, kind: Kind = Kind.EVENT, /, **more: Schema) -> EventType:
@@ -117,7 +122,16 @@ SOURCE = (
         "PullRequestMerged",
         "Its source is in its target branch.",
         {**PULL_REQUEST, "mergeCommitSha": SHA, "mergedBy": NAME},
-        {"closes": many(shape(kind=NAME, key=NAME))},
+        {
+            "closes": many(shape(kind=NAME, key=NAME)),
+            "mergedAtHost": {**FLAG, "description": "By the vendor's rules, not by ours."},
+        },
     ),
     _of_pull_request("PullRequestAbandoned", "It was closed without a merge."),
+    EventType("MirrorPullRequest", "Show it at its vendor as it is here.", _MIRRORED, kind=Kind.COMMAND),
+    EventType(
+        "MirrorPullRequestAgain", "Show it once more.", _MIRRORED, {"attempt": COUNT}, kind=Kind.COMMAND
+    ),
+    EventType("HostChanged", "A vendor says that something moved there: look.", _HEARD, kind=Kind.COMMAND),
+    EventType("HostChangedAgain", "Look once more.", _HEARD, {"attempt": COUNT}, kind=Kind.COMMAND),
 )

@@ -17,6 +17,10 @@ class BadFreezeWindow(Invalid):
     code = "bad_freeze_window"
 
 
+class BadEnvironmentPolicy(Invalid):
+    code = "bad_environment_policy"
+
+
 class TooManyFreezeWindows(Conflict):
     code = "too_many_freeze_windows"
 

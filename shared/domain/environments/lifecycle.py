@@ -86,20 +86,17 @@ def declare(tenant: str, rung: Rung, at: datetime) -> Change[Environment]:
     return Change(environment, "environment.declared")
 
 
-def follow(environment: Environment, rung: Rung, at: datetime) -> Change[Environment] | None:
-    """The environment as the policy table has its rung now, or None where it is so already."""
-    wanted = replace(
-        environment,
-        stage=rung.stage,
-        order=rung.order,
-        required_approvals=rung.required_approvals,
-        human_required=rung.is_production,
-        is_production=rung.is_production,
-        previous=rung.previous,
+def follow(environment: Environment, wanted: Environment, at: datetime) -> Change[Environment] | None:
+    """The stored environment as the policy table and its own policy want it now, or None where it is so."""
+    followed = replace(
+        wanted,
+        created_at=environment.created_at,
+        updated_at=environment.updated_at,
+        revision=environment.revision,
     )
-    if wanted == environment:
+    if followed == environment:
         return None
-    return Change(replace(wanted, updated_at=at), "environment.updated")
+    return Change(replace(followed, updated_at=at), "environment.updated")
 
 
 def first_lane(environment: Environment) -> Lane:
@@ -164,7 +161,10 @@ def release_hold(lane: Lane, environment: Environment, by: Actor, reason: str) -
         raise NoHold(f"Nothing holds {environment.name}.")
     told = {"environment": environment.name, "change": "hold-released", "reason": reason}
     return Change(
-        replace(lane, hold=None), "environment.hold-released", (Event("EnvironmentRulesChanged", told),)
+        replace(lane, hold=None),
+        "environment.hold-released",
+        (Event("EnvironmentRulesChanged", told),),
+        reason,
     )
 
 

@@ -84,6 +84,8 @@ class SyncState(Entity):
     url: str | None = None
     last_error: str | None = None
     last_synced_at: datetime | None = None
+    asked_again: bool = False
+    """Reconciliation was asked for while a deployment was at work; it comes after that."""
     created_at: datetime
     updated_at: datetime
     revision: int = 0

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+RESERVED_SUBJECTS = ("system:", "github:", "azure-devops:")
+"""How subjects begin that no token may have: the platform itself, and whoever a vendor names."""
+
 
 class ActorKind(StrEnum):
     HUMAN = "human"

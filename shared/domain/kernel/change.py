@@ -7,8 +7,10 @@ from shared.domain.kernel.events import Event
 
 @dataclass(frozen=True, slots=True)
 class Change[T]:
-    """The outcome of one verb on one entity. `action` is the audit word, as in `release.approved`."""
+    """The outcome of one verb on one entity. `action` is the audit word, as in `release.approved`; `reason`
+    is why, where whoever did it had to say so."""
 
     entity: T
     action: str
     events: tuple[Event, ...] = ()
+    reason: str = ""

@@ -6,7 +6,10 @@ from datetime import datetime
 from shared.domain.kernel.change import Change
 from shared.domain.kernel.events import Event, with_reminders
 from shared.domain.packages.errors import PackageExists
-from shared.domain.packages.model import PUBLICATION, PackagePublication, PublicationStatus
+from shared.domain.packages.model import PUBLICATION, Package, PackagePublication, PublicationStatus
+
+MAX_VERSIONS = 2000
+"""Of one package, as many as a package manager is told of at once."""
 
 _REASON = 500
 
@@ -86,16 +89,44 @@ def unlist(publication: PackagePublication, reason: str, at: datetime) -> Change
     return Change(hidden, "package.unlisted", (Event("PackageUnlisted", *_told(hidden)),))
 
 
+def offered(package: Package, publication: PackagePublication) -> Change[Package]:
+    """The package as package managers find it from now on: with this version, and its tags on it."""
+    version = publication.normalized_version
+    others = tuple(one for one in package.versions if one != version)
+    more = replace(
+        package,
+        served=True,
+        versions=(*others, version)[-MAX_VERSIONS:],
+        tags={**package.tags, **dict.fromkeys(publication.tags, version)},
+    )
+    return Change(more, "package.offered")
+
+
+def tagged(package: Package, version: str, tags: tuple[str, ...]) -> Change[Package] | None:
+    """Tags of a version that is there already; None where they are on it."""
+    moved = {**package.tags, **dict.fromkeys(tags, version)}
+    return None if moved == package.tags else Change(replace(package, tags=moved), "package.tagged")
+
+
+def withdrawn(package: Package, version: str) -> Change[Package] | None:
+    """The package without a version that is offered to nobody any more."""
+    if version not in package.versions:
+        return None
+    left = tuple(one for one in package.versions if one != version)
+    return Change(replace(package, versions=left), "package.withdrawn")
+
+
 def _publish(publication: PackagePublication, at: datetime) -> tuple[Event, ...]:
     payload, project, module = _told(publication)
     command = Event("PublishPackage", payload, project, module, session=f"package:{publication.id}")
     return with_reminders(command, at)
 
 
-def _told(publication: PackagePublication) -> tuple[dict[str, object], str, str]:
+def _told(publication: PackagePublication) -> tuple[dict[str, object], str | None, str | None]:
+    built = publication.build_result
     payload: dict[str, object] = {
         "publicationId": f"pkg-{publication.id}",
-        "buildResultId": f"build-{publication.build_result}",
+        **({"buildResultId": f"build-{built}"} if built else {}),
         "feed": publication.feed,
         "packageType": str(publication.package_type),
         "packageId": publication.package_id,

@@ -1,5 +1,7 @@
 """A package of a feed, and its publications: one per version, each of one content for ever."""
 
+from collections.abc import Mapping
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 
@@ -36,7 +38,7 @@ SERVED = frozenset({PublicationStatus.PUBLISHED, PublicationStatus.UNLISTED})
 
 @record("package", root="package")
 class Package(Entity):
-    """A name in a feed, as it was first written."""
+    """A name in a feed, as it was first written, and what package managers are offered of it."""
 
     id: str
     tenant: str
@@ -44,19 +46,28 @@ class Package(Entity):
     package_type: PackageType
     name: str
     package_id: str
+    served: bool = False
+    """Whether the feed has ever served a version; a name alone is shown to nobody."""
+    versions: tuple[str, ...] = ()
+    """Those that are offered, as they are normalised, in the order of their publication."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """npm's names for versions, such as `latest`."""
     created_at: datetime
     revision: int = 0
 
 
 @record("package-publication", root="package")
 class PackagePublication(Entity):
-    """One version. Its content never changes; one that never reached the feed may be tried with another."""
+    """One version. Its content never changes; one that never reached the feed may be tried with another.
+
+    Project, module and build are there where a build has made it, and not where a client has sent it.
+    """
 
     id: str
     tenant: str
-    project: str
-    module: str
-    build_result: str
+    project: str | None
+    module: str | None
+    build_result: str | None
     feed: str
     package_type: PackageType
     package_id: str
@@ -77,7 +88,10 @@ class PackagePublication(Entity):
     """SHA-1 in hex, as npm wants it."""
     requires_python: str = ""
     manifest: str = ""
-    """What package managers read before they download: JSON of the npm fields that say how to install it."""
+    """What package managers read before they download, as JSON: the fields of package.json or of the nuspec
+    that say how to install it."""
+    tags: tuple[str, ...] = ()
+    """Names that mean this version from when it is published on."""
     reason: str = ""
     """Why it failed, or why it was unlisted."""
     created_by: str
@@ -90,5 +104,8 @@ def package_key(tenant: str, feed: str, package_type: PackageType, name: str) ->
     return root_id("package", tenant, feed, package_type, name)
 
 
-def publication_id(package: str, normalized_version: str) -> str:
-    return child_id(package, "package-publication", normalized_version)
+def publication_id(package: str, package_type: PackageType, normalized_version: str, file_name: str) -> str:
+    """A version is one file; of a Python package it is a source distribution and wheels, each of which is
+    published once."""
+    file = (file_name,) if package_type is PackageType.PYPI else ()
+    return child_id(package, "package-publication", normalized_version, *file)

@@ -126,8 +126,36 @@ def _nuget(version: str) -> str | None:
     return ".".join(numbers) + found[2].lower()
 
 
+def nuget_order(version: str) -> tuple[tuple[int, ...], bool, tuple[tuple[bool, int, str], ...]]:
+    """What normalised NuGet versions are sorted by: SemVer 2.0's precedence, with a fourth number."""
+    numbers, _, labels = version.partition("-")
+    parts = tuple(
+        (not label.isdigit(), int(label) if label.isdigit() else 0, label)
+        for label in labels.split(".")
+        if label
+    )
+    return tuple(int(number) for number in numbers.split(".")), not parts, parts
+
+
+def is_semver2(version: str) -> bool:
+    """Whether a normalised NuGet version is one that clients of before SemVer 2.0 cannot read."""
+    return "." in version.partition("-")[2]
+
+
 def _plain(version: str) -> str | None:
     return version if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", version) else None
+
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
+
+
+def check_file_name(file_name: str) -> None:
+    """Raises Invalid for what is not to stand in a path or a header."""
+    if not _FILE_NAME.fullmatch(file_name):
+        raise Invalid(
+            "The file cannot be kept under its name.",
+            Problem("fileName", "Use letters, digits, `.`, `_`, `+` and `-`."),
+        )
 
 
 _RULES: Mapping[PackageType, _Rules] = {

@@ -1,6 +1,7 @@
 """The facts and commands of pipelines and runs, and the way back from a command to the run it names."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.kernel.errors import Permanent
@@ -79,6 +80,26 @@ def ordered_run(tenant: str, payload: Mapping[str, object]) -> PipelineRun:
         )
     except (KeyError, ValueError) as error:
         raise Permanent(f"This command does not describe a pipeline run: {error}.") from error
+
+
+def follow_run(run: PipelineRun, turn: int, due_at: datetime) -> Event:
+    """The command to look at the vendor what has become of a run; only the turn that is due is taken."""
+    return _in_turn(_event("FollowRun", run, {**_names(run), "turn": turn}), run, due_at)
+
+
+def cancel_host_run(run: PipelineRun, host_run: str, turn: int = 1, due_at: datetime | None = None) -> Event:
+    """The command to have the vendor stop a run that is over here."""
+    payload = {**_names(run), "hostRun": host_run, "turn": turn}
+    return _in_turn(_event("CancelHostRun", run, payload), run, due_at)
+
+
+def _names(run: PipelineRun) -> dict[str, object]:
+    return {"pipelineRunId": f"run-{run.id}", "repositoryId": f"repo-{run.repository}"}
+
+
+def _in_turn(event: Event, run: PipelineRun, due_at: datetime | None) -> Event:
+    """In the session of the run's own command: one at a time."""
+    return replace(event, session=f"run:{run.id}", not_before=due_at)
 
 
 def run_started(run: PipelineRun) -> Event:

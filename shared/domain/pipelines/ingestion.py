@@ -1,7 +1,8 @@
 """A build that a CI system reports: what a report has to say, and what it makes of the run that it is of.
 
-A result is written once per attempt of a run. A run that a worker of ours has taken up takes no report;
-a run of a CI system is known by its pipeline and build number, and shows its latest attempt.
+A result is written once per attempt of a run. A run that a worker of ours has taken up takes no report; one
+that a vendor does takes it from whoever tells first. A run that only a CI system knows is named by its
+pipeline and build number, and shows its latest attempt.
 """
 
 import re
@@ -20,9 +21,9 @@ from shared.domain.pipelines.model import (
     PipelineRun,
     RunStatus,
     TestCounts,
-    build_result_id,
     run_id,
 )
+from shared.domain.pipelines.results import Produced, result_of
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 EXTERNAL = "external"
@@ -159,23 +160,26 @@ def take_report(
     Raises ReportMismatch, BuildNumberTaken, ResultExists, RunInHand.
     """
     _check_same_build(run, report)
-    result = _result(run, report, at)
+    produced = Produced(report.tests, report.coverage, report.artifacts)
+    result = result_of(run, report.attempt, report.status, produced, at, logs_uri=report.logs_uri)
     if known is not None:
-        if replace(result, created_at=known.created_at, revision=known.revision) == known:
+        same = replace(result, created_at=known.created_at, revision=known.revision) == known
+        if same or (run.host_run is not None and _agrees(report, known)):
             return known
         raise ResultExists(
             f"Attempt {report.attempt} of this run has another result already, and a result is written once;"
             " report a new attempt.",
             buildResultId=f"build-{known.id}",
         )
-    if not is_external(run) and (run.attempt or run.is_terminal):
+    is_ours = run.attempt > 0 and run.host_run is None
+    if not is_external(run) and (is_ours or run.is_terminal):
         raise RunInHand(
             "A worker of the platform has taken this run up, so its result comes from there;"
             " report builds of your CI system with pipelineId and buildNumber.",
             status=str(run.status),
         )
     completed = Change(result, "build-result.reported", build_events(run, result))
-    if report.attempt <= run.attempt:
+    if run.is_terminal and report.attempt <= run.attempt:
         return Reported(completed, None)
     ended = replace(
         run,
@@ -206,23 +210,12 @@ def _check_same_build(run: PipelineRun, report: BuildReport) -> None:
         )
 
 
-def _result(run: PipelineRun, report: BuildReport, at: datetime) -> BuildResult:
-    return BuildResult(
-        id=build_result_id(run.id, report.attempt),
-        tenant=run.tenant,
-        project=run.project,
-        module=run.module,
-        repository=run.repository,
-        pipeline=run.pipeline,
-        pipeline_run=run.id,
-        branch=run.branch,
-        commit_sha=run.commit_sha,
-        build_number=run.build_number,
-        status=report.status,
-        tests=report.tests,
-        coverage=report.coverage,
-        artifacts=report.artifacts,
-        exit_codes=(),
-        logs_uri=report.logs_uri,
-        created_at=at,
+def _agrees(report: BuildReport, known: BuildResult) -> bool:
+    """Whether the report says nothing else than what was found at the vendor, where it says anything."""
+    digests = {artifact.digest for artifact in report.artifacts}
+    return (
+        report.status is known.status
+        and report.tests in (None, known.tests)
+        and report.coverage in (None, known.coverage)
+        and digests <= {artifact.digest for artifact in known.artifacts}
     )

@@ -9,11 +9,16 @@ from datetime import datetime
 
 from shared.domain.kernel.change import Change
 from shared.domain.pipelines.errors import RunLimitReached
-from shared.domain.pipelines.events import build_events, pipeline_generated, run_completed, run_started
+from shared.domain.pipelines.events import (
+    build_events,
+    cancel_host_run,
+    pipeline_generated,
+    run_completed,
+    run_started,
+)
 from shared.domain.pipelines.model import (
     PIPELINE,
     RUN,
-    BuildArtifact,
     BuildCounter,
     BuildResult,
     BuildStatus,
@@ -27,10 +32,9 @@ from shared.domain.pipelines.model import (
     Slot,
     StepRun,
     StepStatus,
-    TestCounts,
-    build_result_id,
     version_id,
 )
+from shared.domain.pipelines.results import Produced, result_of
 from shared.domain.pipelines.tree import SEVERITY, counted, fold, paths, refolded, steps_of
 
 INVALID_DEFINITION = "invalid_definition"
@@ -40,15 +44,6 @@ _ENDING = {
     StepStatus.CANCELLED: ("cancel", BuildStatus.CANCELED),
     StepStatus.ERRORED: ("error", BuildStatus.FAILED),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Produced:
-    """What an attempt left behind."""
-
-    tests: TestCounts | None = None
-    coverage: float | None = None
-    artifacts: tuple[BuildArtifact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,32 +227,42 @@ def finish(
     """
     if not is_current(run, attempt):
         return None
-    settled = _settled(run, StepStatus.ERRORED, at)
-    worst = fold(phase.status for phase in settled.phases)
+    run = settled(run, StepStatus.ERRORED, at)
+    worst = fold(phase.status for phase in run.phases)
     if failure:
         worst = max(worst, StepStatus.FAILED, key=SEVERITY.index)
     verb, result = _ENDING.get(worst, ("succeed", BuildStatus.SUCCEEDED))
-    bad = [step for step in steps_of(settled) if step.status in _ENDING]
+    bad = [step for step in steps_of(run) if step.status in _ENDING]
     if verb == "succeed" and bad:
         result = BuildStatus.PARTIALLY_SUCCEEDED
     reason = failure
     if not reason and verb != "succeed":
-        reason = next((_words(settled, step) for step in bad if counted(step) is step.status), "")
-    return _ended(settled, verb, result, reason, produced, at)
+        reason = next((_words(run, step) for step in bad if counted(step) is step.status), "")
+    return ended(run, verb, result, reason, produced, at)
 
 
 def cancel(run: PipelineRun, by: str, at: datetime) -> Ending:
     """Stop it, wherever it is. IllegalTransition once it is over."""
     RUN.next(run.status, "cancel")
-    settled = _settled(run, StepStatus.CANCELLED, at)
-    return _ended(settled, "cancel", BuildStatus.CANCELED, f"cancelled by {by}", Produced(), at)
+    run = settled(run, StepStatus.CANCELLED, at)
+    return _stopped(ended(run, "cancel", BuildStatus.CANCELED, f"cancelled by {by}", Produced(), at))
 
 
 def error(run: PipelineRun, reason: str, at: datetime) -> Ending | None:
     """It could not be run, or nobody reported. None where it is over already."""
     if run.is_terminal:
         return None
-    return _ended(_settled(run, StepStatus.ERRORED, at), "error", BuildStatus.FAILED, reason, Produced(), at)
+    run = settled(run, StepStatus.ERRORED, at)
+    return _stopped(ended(run, "error", BuildStatus.FAILED, reason, Produced(), at))
+
+
+def _stopped(ending: Ending) -> Ending:
+    """We end it before its vendor does: the vendor is asked to stop, by a worker that does not give up."""
+    run = ending.run.entity
+    if run.host_run is None:
+        return ending
+    stop = cancel_host_run(run, run.host_run)
+    return replace(ending, run=replace(ending.run, events=(*ending.run.events, stop)))
 
 
 def _reported(
@@ -269,7 +274,7 @@ def _reported(
     return run if phases == run.phases else replace(run, phases=phases, updated_at=at)
 
 
-def _settled(run: PipelineRun, running_becomes: StepStatus, at: datetime) -> PipelineRun:
+def settled(run: PipelineRun, running_becomes: StepStatus, at: datetime) -> PipelineRun:
     """No step left open: what runs ends as told, what has not started is skipped."""
 
     def settle(step: StepRun) -> StepRun:
@@ -286,31 +291,13 @@ def _words(run: PipelineRun, step: StepRun) -> str:
     return f"{path}: {step.message or f'exit code {step.exit_code}'}"
 
 
-def _ended(
+def ended(
     run: PipelineRun, verb: str, status: BuildStatus, reason: str, produced: Produced, at: datetime
 ) -> Ending:
-    result = BuildResult(
-        id=build_result_id(run.id, run.attempt),
-        tenant=run.tenant,
-        project=run.project,
-        module=run.module,
-        repository=run.repository,
-        pipeline=run.pipeline,
-        pipeline_run=run.id,
-        branch=run.branch,
-        commit_sha=run.commit_sha,
-        build_number=run.build_number,
-        status=status,
-        tests=produced.tests,
-        coverage=produced.coverage,
-        artifacts=produced.artifacts,
-        exit_codes=tuple(
-            ExitCode(path, step.exit_code) for path, step in paths(run) if step.finished_at is not None
-        ),
-        logs_uri=run.logs_path,
-        created_at=at,
-    )
-    ended = replace(
+    """A run that is over by `verb`, with its result and the facts of both."""
+    codes = tuple(ExitCode(path, step.exit_code) for path, step in paths(run) if step.finished_at is not None)
+    result = result_of(run, run.attempt, status, produced, at, exit_codes=codes)
+    over = replace(
         run,
         status=RUN.next(run.status, verb),
         outcome_reason=reason[:500],
@@ -318,5 +305,5 @@ def _ended(
         finished_at=at,
         updated_at=at,
     )
-    events = (*build_events(ended, result), run_completed(ended))
-    return Ending(Change(ended, f"run.{ended.status}", events), result)
+    events = (*build_events(over, result), run_completed(over))
+    return Ending(Change(over, f"run.{over.status}", events), result)

@@ -4,12 +4,15 @@ The offset is never stored: two attempts may write at once, and only the file kn
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 MAX_TEXT = 8000
 """Characters of one line; a longer one goes on in the next, so that a page always holds a whole line."""
+
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?)\d*Z(?: |$)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,17 @@ def encode_lines(text: str, *, at: datetime, level: str, stage: str = "", step: 
     )
     encoded = (json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows)
     return "".join(line + "\n" for line in encoded).encode("utf-8", "replace")
+
+
+def encode_host_line(text: str, *, at: datetime) -> bytes:
+    """A line of a vendor's log, at the time that it opens with, or else at `at`."""
+    stamp = _STAMP.match(text)
+    if stamp is not None:
+        try:
+            at = datetime.fromisoformat(f"{stamp[1]}+00:00")
+        except ValueError:  # digits in the form of a time, and no time
+            stamp = None
+    return encode_lines(text[stamp.end() :] if stamp else text, at=at, level="info")
 
 
 def decode_page(data: bytes, start: int, limit: int) -> tuple[tuple[LogLine, ...], int]:

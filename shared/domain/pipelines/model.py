@@ -259,6 +259,10 @@ class PipelineRun(Entity):
     deadline_at: datetime
     created_at: datetime
     updated_at: datetime
+    host_run: str | None = None
+    """The vendor's id of it, where a vendor does it and has begun."""
+    host_url: str | None = None
+    """Where people look at it there."""
     revision: int = 0
 
     @property
@@ -274,6 +278,24 @@ class PipelineRun(Entity):
     def logs_path(self) -> str:
         """The blob that its log grows in."""
         return f"runs/{self.id}/log.ndjson"
+
+
+@record("run-watch", root="run")
+class RunWatch(Entity):
+    """How far a run at a vendor has been followed."""
+
+    id: str
+    tenant: str
+    run: str
+    due_at: datetime
+    turn: int = 1
+    """The turn that is due; any other comes late, and changes nothing."""
+    log_size: int = 0
+    """The bytes of our log when `log_lines` lines of the vendor's were in it."""
+    log_lines: int = 0
+    log_digest: str = ""
+    """Of those lines: a vendor may still change what it has shown."""
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +369,10 @@ def slots_id(repository: str) -> str:
 
 def run_id(tenant: str, pipeline: str, seed: str) -> str:
     return root_id("run", tenant, pipeline, seed)
+
+
+def watch_id(run: str) -> str:
+    return child_id(run, "run-watch")
 
 
 def build_result_id(run: str, attempt: int) -> str:

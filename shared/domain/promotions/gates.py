@@ -12,6 +12,7 @@ from shared.domain.approvals.lifecycle import counts
 from shared.domain.approvals.model import Approval
 from shared.domain.approvals.model import Decision as Vote
 from shared.domain.environments.calendar import FreezeWindow, frozen
+from shared.domain.kernel.actor import ActorKind
 from shared.domain.kernel.canonical import digest
 from shared.domain.promotions.model import Outcome, Promotion, Result, Verdict
 from shared.domain.releases.model import ReleaseStatus
@@ -172,9 +173,13 @@ def approvals(promotion: Promotion, facts: Facts, at: datetime) -> Pass | Deny |
     missing = promotion.required_approvals - len(approvers(promotion, facts))
     if missing <= 0:
         return Pass()
-    who = "a person's approval" if facts.human_required else "approval"
-    required = promotion.required_approvals
-    return Wait(f"Waiting for {who}: {missing} of {required} still to come.", code="approvals_missing")
+    still = f"{missing} of {promotion.required_approvals} still to come"
+    if not facts.human_required:
+        return Wait(f"Waiting for approval: {still}.", code="approvals_missing")
+    reason = f"Waiting for a person's approval: {still}."
+    if others := sorted(vote.approver for vote in facts.approvals if vote.approver_kind != ActorKind.HUMAN):
+        reason += f" Not a person's, and so without effect: the vote of {', '.join(others)}."
+    return Wait(reason, code="human_approval_required")
 
 
 GATES: tuple[tuple[str, Gate], ...] = (

@@ -12,6 +12,7 @@ from shared.domain.promotions.errors import NotCancellable, NotFrozen, OverrideN
 from shared.domain.promotions.gates import EVALUATOR, Evaluation
 from shared.domain.promotions.model import (
     OPEN,
+    VOTING,
     DecisionRecord,
     Override,
     Promotion,
@@ -63,7 +64,10 @@ def request(release: Release, hop: Hop, environment: Environment) -> Change[Prom
         planned_for=release.created_for,
         requested_by=hop.requested_by,
         requested_for=hop.requested_for,
-        required_approvals=environment.required_approvals,
+        required_approvals=(
+            environment.required_approvals if hop.required_approvals is None else hop.required_approvals
+        ),
+        human_required=environment.human_required if hop.human_required is None else hop.human_required,
         status=S.PENDING,
         step=PromotionStep.GATE_CHECK,
         created_at=hop.requested_at,
@@ -71,6 +75,18 @@ def request(release: Release, hop: Hop, environment: Environment) -> Change[Prom
         revision=1,  # what its first save makes it: it is shown to its caller before that
     )
     return Change(promotion, "promotion.requested", (_fact("PromotionRequested", promotion),))
+
+
+def tightened(promotion: Promotion, environment: Environment) -> Promotion:
+    """The promotion as strict as its environment is now, for as long as it takes votes: what was raised
+    since it was asked for counts, what was lowered does not. One that is approved has been decided."""
+    if promotion.status not in VOTING:
+        return promotion
+    return replace(
+        promotion,
+        required_approvals=max(promotion.required_approvals, environment.required_approvals),
+        human_required=promotion.human_required or environment.human_required,
+    )
 
 
 def settle(promotion: Promotion, evaluation: Evaluation, at: datetime) -> Change[Promotion] | None:

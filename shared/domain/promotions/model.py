@@ -92,6 +92,8 @@ class Promotion(Entity):
     requested_by: str
     requested_for: str | None
     required_approvals: int
+    human_required: bool = False
+    """Only people's votes count."""
     status: PromotionStatus
     step: PromotionStep
     verdicts: tuple[Verdict, ...] = ()

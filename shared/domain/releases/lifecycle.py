@@ -217,4 +217,6 @@ def hop_into(
         requested_by=by.subject,
         requested_for=by.on_behalf_of,
         requested_at=at,
+        required_approvals=environment.required_approvals,
+        human_required=environment.human_required,
     )

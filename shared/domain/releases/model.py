@@ -93,6 +93,9 @@ class Hop:
     requested_for: str | None
     requested_at: datetime
     rollout: RolloutWish | None = None
+    required_approvals: int | None = None
+    """What the environment asked when this was; None where nobody wrote it down: as it asks now."""
+    human_required: bool | None = None
 
 
 @record("release-track", root="component")

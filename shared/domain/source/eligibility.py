@@ -98,6 +98,11 @@ def blockers_of(
     return tuple(found)
 
 
+def passes_policies(request: PullRequest) -> bool:
+    """Whether the policies alone would let it pass."""
+    return len(blockers_of(request)) == len(blockers_of(request, is_bypassed=True))
+
+
 def require_no_blockers(request: PullRequest, blockers: Sequence[Blocker]) -> None:
     """The error of the first reason, with all of them in its sentence and its facts."""
     if not blockers:

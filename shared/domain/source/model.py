@@ -8,6 +8,7 @@ from shared.domain.kernel.ids import child_id, root_id
 from shared.domain.kernel.record import Entity, record
 from shared.domain.source.links import Link
 from shared.domain.source.policies import MergeStrategy, Requirements
+from shared.domain.source.twins import Twin
 
 
 class Provider(StrEnum):
@@ -312,7 +313,18 @@ class PullRequest(Entity):
     """The target's head that the three before were found with."""
     check_attempt: int = 0
     """How often the build was asked for again at this head."""
+    twin: Twin | None = None
+    """The vendor's pull request, where the repository is at one."""
+    merged_at_host: bool = False
     revision: int = 0
+
+    @property
+    def host_number(self) -> int | None:
+        return self.twin.number if self.twin is not None else None
+
+    @property
+    def host_url(self) -> str | None:
+        return self.twin.url if self.twin is not None else None
 
     @property
     def author(self) -> frozenset[str]:

@@ -23,6 +23,7 @@ from shared.domain.source.errors import (
     SameBranch,
 )
 from shared.domain.source.links import links_in
+from shared.domain.source.mirroring import mirrored
 from shared.domain.source.model import (
     AutoComplete,
     Bypass,
@@ -295,10 +296,10 @@ def require_mergeable(
 
 
 def merge(
-    request: PullRequest, *, sha: str, by: str, at: datetime, requested_as: str | None
+    request: PullRequest, *, sha: str, by: str, at: datetime, requested_as: str | None, at_host: bool = False
 ) -> Change[PullRequest]:
     """Record the merge commit that the host has, whoever made it: the rules were asked before
-    (require_mergeable)."""
+    (require_mergeable), or were not, where it was merged at the vendor."""
     merged = replace(
         request,
         status=PULL_REQUEST.next(request.status, "merge"),
@@ -306,18 +307,21 @@ def merge(
         merged_by=by,
         merged_at=at,
         merged_as=requested_as,
+        merged_at_host=at_host,
         blockers=(),
         updated_at=at,
     )
     closes = [{"kind": str(link.kind), "key": link.key} for link in merged.closes]
-    event = _fact("PullRequestMerged", merged, mergeCommitSha=sha, mergedBy=by, closes=closes)
-    return Change(merged, "pull-request.merged", (event,))
+    said = {"mergeCommitSha": sha, "mergedBy": by, "closes": closes, "mergedAtHost": at_host}
+    event = _fact("PullRequestMerged", merged, **said)
+    return Change(merged, "pull-request.merged", (event, *mirrored(request, merged, at)))
 
 
 def abandon(request: PullRequest, at: datetime) -> Change[PullRequest]:
     status = PULL_REQUEST.next(request.status, "abandon")
     gone = replace(request, status=status, auto_complete=None, blockers=(), updated_at=at)
-    return Change(gone, "pull-request.abandoned", (_fact("PullRequestAbandoned", gone),))
+    events = (_fact("PullRequestAbandoned", gone), *mirrored(request, gone, at))
+    return Change(gone, "pull-request.abandoned", events)
 
 
 def close_row(index: PullRequestIndex, pull_request: str) -> PullRequestIndex:
@@ -345,6 +349,7 @@ def decided(before: PullRequest, after: PullRequest, action: str, *events: Event
             told.append(_evaluated(after))
         if _is_due(after) and not _is_due(before):
             told.append(_fact("CompletePullRequest", after))
+    told += mirrored(before, after, after.updated_at)
     return Change(after, action, tuple(told))
 
 

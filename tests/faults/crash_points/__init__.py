@@ -1,3 +1,9 @@
 """The crash point tests. Importing any of them declares every scenario."""
 
-from tests.faults.crash_points import artifact_scenarios, infrastructure_scenarios, pull_request_scenarios  # noqa: F401
+from tests.faults.crash_points import (  # noqa: F401
+    artifact_scenarios,
+    host_scenarios,
+    infrastructure_scenarios,
+    pull_request_scenarios,
+    vendor_run_scenarios,
+)

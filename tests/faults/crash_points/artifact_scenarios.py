@@ -7,7 +7,7 @@ from tests.faults.crash_points.scenarios import scenario
 from tests.faults.crash_points.stage import Stage
 from tests.support.api import Api
 from tests.support.builds import a_layout, a_tarball, trivy, upload
-from tests.support.packages import an_npm_package
+from tests.support.packages import FORM, a_document, a_form, a_nuget_package, a_wheel, an_npm_package
 
 BUILD_SERVER = "acme/service+ci/service-account"
 WORSE = {"report": trivy("CRITICAL")}
@@ -99,6 +99,43 @@ async def _(stage: Stage) -> Operation:
 @scenario("POST /packages/{publicationId}/unlist")
 async def _(stage: Stage) -> Operation:
     return Request("POST", stage.path("/packages/{publicationId}/unlist"), {"reason": "Loses orders"})
+
+
+@scenario("PUT /feeds/{feed}/npm/{package}")
+async def _(stage: Stage) -> Operation:
+    return Request("PUT", "/feeds/main/npm/orders", a_document(an_npm_package("orders")), BUILD_SERVER)
+
+
+@scenario("PUT /feeds/{feed}/npm/{npmScope}/{package}")
+async def _(stage: Stage) -> Operation:
+    document = a_document(an_npm_package(version="1.1.0"), "1.1.0", name="@shop/orders")
+    return Request("PUT", "/feeds/main/npm/@shop/orders", document, BUILD_SERVER)
+
+
+@scenario("PUT /feeds/{feed}/generic/{package}/{version}/{file}")
+async def _(stage: Stage) -> Operation:
+    return Request("PUT", "/feeds/main/generic/tool/1/tool.bin", b"bytes", BUILD_SERVER)
+
+
+@scenario("POST /feeds/{feed}/pypi/legacy")
+async def _(stage: Stage) -> Operation:
+    content = ("shop_orders-1.0-py3-none-any.whl", a_wheel())
+    form = a_form({":action": "file_upload", "name": "shop-orders", "version": "1.0", "content": content})
+    return Request("POST", "/feeds/main/pypi/legacy", form, BUILD_SERVER, FORM)
+
+
+@scenario("PUT /feeds/{feed}/nuget/v3/package")
+async def _(stage: Stage) -> Operation:
+    form = a_form({"package": ("package.nupkg", a_nuget_package())})
+    return Request("PUT", "/feeds/main/nuget/v3/package", form, BUILD_SERVER, FORM)
+
+
+@scenario("DELETE /feeds/{feed}/nuget/v3/package/{package}/{version}")
+async def _(stage: Stage) -> Operation:
+    form = a_form({"package": ("package.nupkg", a_nuget_package())})
+    api = Api(stage.installation.app)
+    await api.expect(201, "PUT", "/feeds/main/nuget/v3/package", form, token=BUILD_SERVER, content_type=FORM)
+    return Request("DELETE", "/feeds/main/nuget/v3/package/Shop.Orders/1.0.0", caller=BUILD_SERVER)
 
 
 @scenario("PushContainerImage")

@@ -30,11 +30,15 @@ that are projected from the change feed."""
 _RANDOM = re.compile(r"(evt|trace|corr)-[0-9a-f-]{32,36}")
 
 # Where trying again may show, and why that is right:
-_FREE = {"run": ("attempt", "revision"), "commit": ("recorded_by",)}
+_FREE = {"run": ("attempt", "revision"), "commit": ("recorded_by",), "run-watch": ("log_size",)}
 """A run that a dying worker had begun is begun anew, and says so. A commit whose author's process died is
-recorded by the sweep."""
+recorded by the sweep. Lines of a log that arrive while they are sent again are in it twice."""
 _BEGUN_AGAIN = "run.attempt-started"
 """So does the audit trail of a run."""
+_AWAY = ("MirrorPullRequestAgain", "HostChangedAgain")
+"""So does a vendor that was away: a message looks again later, and finds it done."""
+_LOOKED_LATER = "inbox:source:"
+"""The marker of whoever sent that message."""
 _ACTOR = re.compile(r'"actor":"[^"]*"')
 """What the caller died over is finished by a worker, in its own name."""
 
@@ -83,13 +87,13 @@ class Remains:
                     name: value for name, value in row.body.items() if name not in _FREE.get(row.kind, ())
                 }
                 lines["documents"].append(f"{row.tenant} {row.root} {row.id} {_text(body)}")
-            elif row.kind == "outbox":
+            elif row.kind == "outbox" and row.body["eventType"] not in _AWAY:
                 told = {
                     key: row.body[key]
                     for key in ("eventType", "payload", "session", "notBefore", "occurredAt")
                 }
                 lines["events"].append(f"{row.tenant} {row.root} {_text(told)}")
-            elif row.kind in ANSWERS:
+            elif row.kind in ANSWERS and not row.id.startswith(_LOOKED_LATER):
                 lines["answers"].append(f"{row.tenant} {row.root} {row.id} {_text(row.body)}")
         lines["events"] = [
             line
@@ -102,7 +106,8 @@ class Remains:
         lines["images"] = [f"{path} {path.read_bytes()!r}" for path in _files(self.folder / "registry")]
         lines["targets"] = [_text(json.loads(path.read_bytes())) for path in self._states()]
         lines["stacks"] = [path.read_text() for path in _files(self.folder / "infrastructure")]
-        lines["messages"] = [" ".join(message) for message in self.messages]
+        lines["vendor"] = [path.read_text() for path in (self.folder / "vendor").glob("*.json")]
+        lines["messages"] = [" ".join(message) for message in self.messages if message[2] not in _AWAY]
         return {about: _counted(_renamed(each, named) for each in found) for about, found in lines.items()}
 
     def broken_rules(self) -> Iterator[str]:

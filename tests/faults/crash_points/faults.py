@@ -4,14 +4,14 @@ They know nothing of what is called: a call is a name and something to await.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from shared.domain.kernel.errors import DeliveryError, Transient
 from shared.domain.kernel.ids import Root
-from shared.ports.store import Store, StoreConflict
+from shared.ports.store import Store, StoreConflict, Write
 
 type Perform = Callable[[], Awaitable[Any]]
 
@@ -51,11 +51,14 @@ READS = frozenset(
         "vault": ("get", "versions"),
         "target": ("observe",),
         "provisioner": ("preview", "state", "log"),
+        "ci": ("find", "jobs", "log", "artifacts", "download"),
         "registry": ("has_blob", "read_blob", "find_manifest", "tags"),
         "source_host": (
             *("exists", "branches", "head", "merge_base", "is_ancestor", "diff"),
             *("info", "log", "read_file", "list_files", "pending"),
         ),
+        "host_hooks": ("hooks", "statuses"),
+        "host_requests": ("find_request", "requests"),
     }.items()
     for call in calls
 )
@@ -81,6 +84,9 @@ class Point:
             left_out.add(Mode.CONFLICT)
         if self.is_nested:
             left_out.add(Mode.OVERTAKEN)
+        if self.call.startswith("ci."):
+            # A vendor that is away is asked again by a later turn, which is another effect than this one's.
+            left_out |= {Mode.ANSWER_LOST, Mode.THROTTLED, Mode.LATE, Mode.RACED}
         return tuple(mode for mode in Mode if mode not in left_out)
 
 
@@ -215,7 +221,14 @@ class FaultyStore(FaultyPort):
 
 class _FaultyTenant(FaultyPort):
     def partition(self, root: Root) -> FaultyPort:
-        return FaultyPort(self._faults, self._name, self._inner.partition(root))
+        return _FaultyPartition(self._faults, self._name, self._inner.partition(root))
+
+
+class _FaultyPartition(FaultyPort):
+    async def commit(self, writes: Sequence[Write]) -> Any:
+        """What replaces whatever is there cannot lose to another writer, so it is another call."""
+        name = "store.upsert" if all(write.op == "upsert" for write in writes) else "store.commit"
+        return await self._faults.call(name, lambda: self._inner.commit(writes))
 
 
 def faulty_ports(faults: Faults, store: Store, **ports: Any) -> dict[str, Any]:

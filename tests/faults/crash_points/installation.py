@@ -27,16 +27,20 @@ from shared.adapters.targets.folder import FolderTarget
 from shared.app import App, build_app
 from shared.domain.images.model import EMBEDDED
 from shared.domain.kernel.errors import Conflict, Transient
+from shared.domain.source.model import Provider
 from shared.names import INDEXES
 from shared.ports.bus import Received
 from shared.ports.clock import Clock
 from shared.ports.runner import OnOutput, ShouldStop, Step, StepOutcome
 from shared.ports.store import Document
+from shared.ports.vendor import Vendor
 from shared.settings import Settings
 from tests.faults.crash_points.faults import Faults, faulty_ports
 from tests.support.api import KnownTokens
+from tests.support.ci import MadeUpVendor
 from tests.support.event_schemas import require_declared
 from tests.support.infrastructure import PROGRAM, MadeUpProvisioner
+from tests.support.vendors import FolderVendor
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,8 @@ class Installation:
     plant: Plant = SOUND
     faults: Faults = field(default_factory=Faults)
     app: App = field(init=False)
+    hosted: FolderVendor = field(init=False)
+    vendor: MadeUpVendor = field(init=False)
     _store: SqliteStore = field(init=False)
     _bus: SqliteBus = field(init=False)
     _read: int = field(init=False)
@@ -168,6 +174,8 @@ class Installation:
         self._store = SqliteStore(folder / "store.db", INDEXES, clock)
         self._bus = SqliteBus(folder / "bus.db", clock)
         self._read = self.checkpoint
+        self.vendor = MadeUpVendor(folder / "vendor", self.git_clock)
+        self.hosted = FolderVendor(folder / "vendor", self.vendor.git, clock)
         ports = faulty_ports(
             self.faults,
             self._store,
@@ -179,10 +187,18 @@ class Installation:
             runner=QuickRunner(folder / "work"),
             registry=LayoutRegistry(folder / "registry"),
             provisioner=MadeUpProvisioner(folder / "infrastructure"),
+            ci=self.vendor.ci,
+            host_hooks=self.hosted,
+            host_requests=self.hosted,
         )
-        settings = Settings.load({}, data_dir=folder, iac_programs={PROGRAM: folder})
+        settings = Settings.load(
+            {}, data_dir=folder, iac_programs={PROGRAM: folder}, github_organizations={"acme": "acme-corp"}
+        )
         ports = self.plant.ports(ports)
         ports["registries"] = {EMBEDDED: ports.pop("registry")}
+        ci, hooks, requests = (ports.pop(part) for part in ("ci", "host_hooks", "host_requests"))
+        vendor = Vendor(self.vendor.git, ci, hooks, requests, self.vendor.aclose)
+        ports["vendors"] = {Provider.GITHUB: vendor}
         app = build_app(settings, clock=clock, ids=self.ids, tokens=KnownTokens(), **ports)
         self.app = self.plant.app(app)
 
@@ -213,6 +229,9 @@ class Installation:
 
     async def sweep(self) -> None:
         await sweep_source(self.app)
+
+    async def sweep_vendors(self) -> None:
+        await self.app.vendor_sweep.run()
 
     async def relay(self) -> None:
         """What the feed has since the checkpoint, in one go."""

@@ -12,6 +12,7 @@ from shared.ports.bus import MAX_DELIVERY_COUNT
 from shared.ports.store import Body
 from tests.faults.crash_points.installation import Installation
 from tests.support.api import Api
+from tests.support.vendors import signature
 
 KEY = "the-same-key-on-every-try"
 TOKEN_SECRET = "hunter2-of-the-token"
@@ -93,6 +94,31 @@ class Delivery:
         except (Transient, Conflict) as error:
             return Outcome(error.code, is_final=False)
         return Outcome(settled)
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A vendor's message, delivered again under its own name until it is taken."""
+
+    path: str
+    event: str
+    secret: str
+
+    is_keyed = False
+
+    async def attempt(self, installation: Installation, delivery: int = 1) -> Outcome:
+        body = b"{}"
+        answer = await Api(installation.app).send(
+            "POST",
+            self.path,
+            body,
+            token=None,
+            content_type="application/json",
+            x_github_event=self.event,
+            x_github_delivery="the-same-delivery",
+            x_signature=signature(body, self.secret),
+        )
+        return Outcome(answer.status, answer.raw, answer.status not in (409, 503))
 
 
 @dataclass(frozen=True, slots=True)

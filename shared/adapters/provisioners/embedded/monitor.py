@@ -285,17 +285,15 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
     async def RegisterResourceHook(
         self, request: resource_pb2.RegisterResourceHookRequest, context: Any
     ) -> empty_pb2.Empty:
-        await self.say(
-            "warning", f"The hook {request.name!r} is known and never run: nothing is really changed."
-        )
-        return empty_pb2.Empty()
+        return await self._note_hook(request.name)
 
     async def RegisterErrorHook(
         self, request: resource_pb2.RegisterErrorHookRequest, context: Any
     ) -> empty_pb2.Empty:
-        await self.say(
-            "warning", f"The hook {request.name!r} is known and never run: nothing is really changed."
-        )
+        return await self._note_hook(request.name)
+
+    async def _note_hook(self, name: str) -> empty_pb2.Empty:
+        await self.say("warning", f"The hook {name!r} is known and never run: nothing is really changed.")
         return empty_pb2.Empty()
 
     async def RegisterPackage(

@@ -23,7 +23,13 @@ pr:
   branches:
     include: [<<branch>>]
 
-<<parameters>>
+parameters:
+  - name: slipwayRequest
+    displayName: What Slipway calls this run; leave it as it is
+    type: string
+    default: none
+  <<parameters>>
+
 pool:
   vmImage: ubuntu-24.04
 
@@ -69,6 +75,19 @@ stages:
               failIfCoverageEmpty: false
           - bash: |
               set -euo pipefail
+              shopt -s globstar nullglob
+              mkdir -p test-results
+              for file in <<results>> <<coverage>>; do
+                if [ -f "$file" ]; then cp --parents "$file" test-results; fi
+              done
+            displayName: Gather test results
+            condition: succeededOrFailed()
+          - publish: test-results
+            displayName: Keep test results and coverage
+            artifact: test-results
+            condition: succeededOrFailed()
+          - bash: |
+              set -euo pipefail
               <<pack>>
               mkdir -p packages
             displayName: Pack
@@ -85,16 +104,14 @@ _CHECK_JSON_STEP = """\
 """
 
 _PARAMETERS = """\
-parameters:
-  - name: serviceConnection
-    displayName: Azure service connection with workload identity federation
-    type: string
-    default: slipway
-  - name: registry
-    displayName: Azure Container Registry, without .azurecr.io
-    type: string
-    default: slipway
-
+- name: serviceConnection
+  displayName: Azure service connection with workload identity federation
+  type: string
+  default: slipway
+- name: registry
+  displayName: Azure Container Registry, without .azurecr.io
+  type: string
+  default: slipway
 """
 
 _IMAGE = """

@@ -1,6 +1,7 @@
 """GitHub Actions workflows. No stored secret: the job's own token, and OIDC where Azure is asked.
 
 Actions are pinned to full commit ids with their release beside them, as a tag may be moved by its owner.
+What Slipway starts carries its name as an input and shows it in its title, where a lost answer is found.
 """
 
 import json
@@ -24,6 +25,8 @@ ACTIONS: Mapping[str, str] = {
 
 _WORKFLOW = """\
 name: <<name>>
+# Empty for every other start: the title is then the host's own.
+run-name: ${{ inputs.slipway_request && format('{0} {1}', github.workflow, inputs.slipway_request) || '' }}
 
 on:
   push:
@@ -31,11 +34,17 @@ on:
   pull_request:
     branches: [<<branch>>]
   workflow_dispatch:
+    inputs:
+      slipway_request:
+        description: What Slipway calls this run; leave it empty
+        type: string
+        required: false
+        default: ""
 
 permissions: {}
 
 concurrency:
-  group: <<name>>-${{ github.ref }}
+  group: <<name>>-${{ inputs.slipway_request || github.ref }}
   cancel-in-progress: ${{ github.event_name == 'pull_request' }}
 
 defaults:
@@ -189,7 +198,7 @@ TWINE_USERNAME=slipway TWINE_PASSWORD="$token" \\
 
 
 def github_workflow(inputs: Inputs) -> bytes:
-    """The workflow of a module: build and test always, image and packages from pushes to its branch."""
+    """The workflow of a module: build and test always, image and packages from its branch."""
     scripts, shape = SCRIPTS[inputs.built_with], inputs.shape
     values = {
         **ACTIONS,

@@ -10,7 +10,7 @@ from shared.domain.pipelines.definition import definition_path, refused, short_n
 from shared.domain.pipelines.model import ModuleType, Toolchain
 from shared.domain.source.model import Provider
 
-TEMPLATE_VERSION = 2
+TEMPLATE_VERSION = 3
 """Raised with every change of what a generator writes."""
 
 FOLDERS: Mapping[Provider, str] = {
