@@ -1,6 +1,7 @@
 """Commits authored over the API: content from the request or from an artifact, one real git commit, one
 record."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,6 +18,7 @@ from shared.domain.source.lifecycle import (
 )
 from shared.domain.source.model import Branch, BranchStatus, Commit, Repository
 from shared.domain.source.policies import BranchRules, requirements_for, rules_id
+from shared.domain.source.secrets import require_no_secrets
 from shared.ports.clock import Clock
 from shared.ports.source_host import FileChange, Signature, SourceHost, UnknownBranch
 from shared.services.artifacts import Artifacts
@@ -67,6 +69,7 @@ class Commits:
         rules = await self.units.find(actor, BranchRules, rules_id(repository_id))
         require_unprotected(branch.name, requirements_for(repository, rules, branch.name))
         changes = await self._changes(actor, draft)
+        await asyncio.to_thread(require_no_secrets, [(c.path, c.content) for c in changes if c.content])
         request = (REQUEST_TRAILER, sha256_hex(once.seed.encode())[:32]) if once else None
         info = await self.host.commit(
             place_of(repository),

@@ -85,6 +85,22 @@ def test_a_push_to_a_protected_branch_is_refused_and_others_go_through(site: Sit
     assert "protected branch: open a pull request" in said
 
 
+def test_a_push_that_brings_a_secret_is_refused_also_where_a_later_commit_takes_it_out(site: Site) -> None:
+    work = site.clone()
+    token = "ghp" + "_" + "a1B2" * 9
+    (work / "conf").mkdir()
+    (work / "conf" / "settings.py").write_text(f"NAME = 'x'\nTOKEN = '{token}'\n")
+    site.git("add", ".", at=work)
+    site.git("commit", "-q", "-m", "m", at=work)
+    (work / "conf" / "settings.py").write_text("NAME = 'x'\n")
+    site.git("commit", "-q", "-a", "-m", "m", at=work)
+    said = site.git("push", "origin", "HEAD:topic", at=work, fails=True)
+    assert "conf/settings.py:2 (GitHub token)" in said.replace("\nremote: ", "")
+    assert token not in said
+    assert "topic" not in site.heads()
+    assert site.pending() == []
+
+
 def test_an_unprotected_branch_can_be_forced_and_deleted(site: Site) -> None:
     work = site.clone()
     site.git("checkout", "-q", "-b", "topic", at=work)

@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from dulwich.errors import ChecksumMismatch, ObjectFormatException
-from dulwich.objects import S_ISGITLINK, Commit, ObjectID, Tag
+from dulwich.objects import S_ISGITLINK, Blob, Commit, ObjectID, Tag
 from dulwich.refs import Ref, check_ref_format
 
 from shared.adapters.hosts.git_history import ancestors
@@ -16,6 +16,8 @@ from shared.adapters.hosts.git_paths import MAX_DEPTH, branch_ref, component_pro
 from shared.adapters.hosts.git_repository import Repository
 from shared.adapters.hosts.git_tree import read_tree
 from shared.domain.kernel.errors import DeliveryError, RuleBroken
+from shared.domain.source.errors import SecretsFound
+from shared.domain.source.secrets import require_no_secrets
 from shared.ports.source_host import HeadMoved, RefUpdate
 
 _HEADS = b"refs/heads/"
@@ -104,6 +106,8 @@ def _verify(repository: Repository, tip: str) -> None:
         raise PushRefused("missing objects: the pack is not complete") from missing
     except (ObjectFormatException, ChecksumMismatch, TypeError, AssertionError) as malformed:
         raise PushRefused("malformed objects: run 'git fsck' on your side") from malformed
+    except SecretsFound as found:
+        raise PushRefused(found.message) from found
 
 
 class _Inspection:
@@ -117,6 +121,8 @@ class _Inspection:
             if head not in self._known:
                 self._known |= ancestors(repository, head, without=self._known)
         self._trees: set[ObjectID] = set()
+        self._files: dict[ObjectID, str] = {}
+        """What is new, with a path that it has."""
 
     def run(self, tip: str) -> None:
         seen: set[str] = set()
@@ -131,6 +137,11 @@ class _Inspection:
             waiting.extend(parent.decode() for parent in commit.parents)
             base = self._commit(commit.parents[0].decode()).tree if commit.parents else None
             self._tree(commit.tree, base)
+        require_no_secrets((path, self._content(blob)) for blob, path in self._files.items())
+
+    def _content(self, blob: ObjectID) -> bytes:
+        found = self._store[blob]
+        return found.data if isinstance(found, Blob) else b""
 
     def _commit(self, sha: str) -> Commit:
         found = self._store[ObjectID(sha.encode())]
@@ -139,9 +150,9 @@ class _Inspection:
         return found
 
     def _tree(self, tree: ObjectID, base: ObjectID | None) -> None:
-        waiting = [(tree, base, 0)]
+        waiting = [(tree, base, 0, "")]
         while waiting:
-            here, before, depth = waiting.pop()
+            here, before, depth, folder = waiting.pop()
             if here in self._trees or here == before:
                 continue
             if depth > MAX_DEPTH:
@@ -153,7 +164,9 @@ class _Inspection:
                     was = old.get(name)
                     folder_before = was[1] if was and stat.S_ISDIR(was[0]) else None
                     if self._entry(name, *entry):
-                        waiting.append((entry[1], folder_before, depth + 1))
+                        waiting.append((entry[1], folder_before, depth + 1, f"{folder}{name.decode()}/"))
+                    elif not S_ISGITLINK(entry[0]):
+                        self._files.setdefault(entry[1], folder + name.decode())
             # After the names, whose refusals say more than "malformed".
             self._store[here].check()
 

@@ -15,6 +15,10 @@ class RepositoryNotReady(Conflict):
     code = "repository_not_ready"
 
 
+class RepositoryIsArchived(Conflict):
+    code = "repository_archived"
+
+
 class ReservedProject(RuleBroken):
     code = "reserved_project"
 
@@ -99,6 +103,12 @@ class BypassNotAllowed(Forbidden):
 
 class StaleSource(Conflict):
     code = "stale_source"
+
+
+class SecretsFound(RuleBroken):
+    """Content that is to be committed holds secrets; says where, and never what."""
+
+    code = "secrets_found"
 
 
 class ArtifactExists(AlreadyExists):
