@@ -31,6 +31,7 @@ if settings.role in ("worker", "all"):
         app,
         composition,
         sweep=settings.sweep_schedule,
+        drift=settings.drift_schedule,
         has_vendors=bool(settings.vendor_tenants),
         has_secret_news=settings.platform == "azure",
         elsewhere=settings.job_queues,

@@ -24,20 +24,22 @@ def register(
     get_app: GetApp,
     *,
     sweep: str,
+    drift: str,
     has_vendors: bool = False,
     has_secret_news: bool = False,
     elsewhere: Collection[str] = (),
 ) -> None:
     """Add every background function.
 
-    `sweep` is the schedule of the source sweep; vendors' hosts are compared where there are any; secrets have
-    news where the vault sends it; the queues in `elsewhere` are worked off by something else.
+    `sweep` is the schedule of the source sweep, `drift` that of looks at what runs; vendors' hosts are
+    compared where there are any; secrets have news where the vault sends it; the queues in `elsewhere` are
+    worked off by something else.
     """
     for queue in QUEUES:
         if queue not in elsewhere:
             _register_worker(app, get_app, queue)
     _register_feeds(app, get_app)
-    _register_timers(app, get_app, sweep)
+    _register_timers(app, get_app, sweep, drift)
     if has_secret_news:
         _register_secret_news(app, get_app)
     if has_vendors:
@@ -91,11 +93,16 @@ def _register_feeds(app: func.FunctionApp, get_app: GetApp) -> None:
     _on_feed(app, views_projector, leases=VIEWS_LEASES)
 
 
-def _register_timers(app: func.FunctionApp, get_app: GetApp, sweep: str) -> None:
+def _register_timers(app: func.FunctionApp, get_app: GetApp, sweep: str, drift: str) -> None:
     async def source_sweep(timer: func.TimerRequest) -> None:
         from functions.relay.timers import sweep_source  # noqa: PLC0415
 
         await sweep_source(get_app())
+
+    async def gitops_sweep(timer: func.TimerRequest) -> None:
+        from functions.relay.looks import sweep_environments  # noqa: PLC0415
+
+        await sweep_environments(get_app())
 
     async def housekeeping(timer: func.TimerRequest) -> None:
         await get_app().housekeep()
@@ -105,6 +112,7 @@ def _register_timers(app: func.FunctionApp, get_app: GetApp, sweep: str) -> None
 
     for entry, schedule, at_start in (
         (source_sweep, sweep, True),
+        (gitops_sweep, drift, False),
         (housekeeping, "0 17 * * * *", False),
         (retention, "0 41 2 * * *", False),
     ):

@@ -13,6 +13,7 @@ CONFIGURABLE = frozenset(
         "azure_devops_create_projects",
         "azure_devops_organizations",
         "azure_devops_url",
+        "drift_schedule",
         "entra_v1_audience",
         "github_organizations",
         "github_url",

@@ -15,6 +15,9 @@ type Setting = pulumi.Input[str]
 SCRATCH = "/tmp/slipway"  # noqa: S108 - the one folder that an instance may write to, and its own
 SWEEP_MINUTES = 15
 """Between two looks for branch moves that nobody recorded; each wakes an instance of the workers."""
+DRIFT_MINUTES = 3
+"""Between two looks whether environments run what git wants, unless a stack says otherwise; each wakes one,
+too."""
 JOB_QUEUES = (RUNS, INFRASTRUCTURE)
 """Queues whose work may outlast a function's time; a container works them where the stack has an image."""
 
@@ -82,6 +85,7 @@ def container_settings(role: str, settings: Settings, backends: Backends) -> dic
         "SLIPWAY_BLOB_ENDPOINT": backends.blobs,
         **_issuer(settings, backends),
         "SLIPWAY_SWEEP_SCHEDULE": f"0 */{SWEEP_MINUTES} * * * *",
+        "SLIPWAY_DRIFT_SCHEDULE": f"0 */{DRIFT_MINUTES} * * * *",
         "SLIPWAY_AUDIENCE": settings.audience,
         "SLIPWAY_PUBLIC_URL": backends.public_url,
         "SLIPWAY_JOB_QUEUES": ",".join(JOB_QUEUES) if settings.jobs_image else "",

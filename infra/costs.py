@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from infra.app_settings import SWEEP_MINUTES
+from infra.app_settings import DRIFT_MINUTES, SWEEP_MINUTES
 from infra.recording import FOLDER, Recording, Resource, record
 
 PRICES: dict[str, Any] = json.loads((FOLDER / "prices.json").read_text(encoding="utf-8"))
@@ -19,8 +19,8 @@ _FREE: Mapping[str, float] = PRICES["free"]
 _HOURS: int = PRICES["hoursAMonth"]
 _SECONDS = _HOURS * 3600
 
-_SWEEP_SECONDS = SWEEP_MINUTES * 60
-"""How often the timer of the workers runs, which wakes an instance for a second at least."""
+_TIMERS_SECONDS = (SWEEP_MINUTES * 60, DRIFT_MINUTES * 60)
+"""How often the timers of the workers run, each of which wakes an instance for a second at least."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def _function_app(resource: Resource) -> float:
 
 
 def _sweeps(memory: float) -> float:
-    """The timer's runs of a month, at the shortest that is billed, less what is free."""
-    runs = _SECONDS / _SWEEP_SECONDS
+    """The timers' runs of a month, at the shortest that is billed, less what is free."""
+    runs = sum(_SECONDS / every for every in _TIMERS_SECONDS)
     gb_seconds = max(0.0, runs * memory - _FREE["functionsGbSeconds"])
     executions = max(0.0, runs - _FREE["functionsExecutions"])
     return (

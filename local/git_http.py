@@ -69,10 +69,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who speaks, and the branches of this repository that only pull requests may move."""
+    """Who speaks, the branches of this repository that only pull requests may move, and those whose history
+    is kept: they only grow."""
 
     subject: str
-    protected: frozenset[str]
+    protected: frozenset[str] = frozenset()
+    kept: frozenset[str] = frozenset()
 
 
 class Gate(Protocol):
@@ -247,9 +249,9 @@ class _ReceivePack(ReceivePackHandler):
 
     def _move(self, command: Command) -> bytes:
         try:
-            update = receive(
-                self._repository, command, protected=self._access.protected, by=self._access.subject
-            )
+            access = self._access
+            rules = {"protected": access.protected, "kept": access.kept}
+            update = receive(self._repository, command, **rules, by=access.subject)
         except PushRefused as refused:
             return refused.message.encode()
         if update is not None:

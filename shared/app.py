@@ -1,13 +1,14 @@
 """The composition root: which adapter stands behind which port, and which service is made of what."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
 from shared.adapters import scan_reports
 from shared.adapters.archives import ArchiveBundles
-from shared.adapters.bundles import unpack
+from shared.adapters.bundles import pack, unpack
 from shared.adapters.codec import RecordCodec
 from shared.adapters.definitions import YamlDefinitions
 from shared.adapters.feeds.embedded import BlobFeeds
@@ -24,11 +25,13 @@ from shared.domain.source.model import Provider
 from shared.names import INDEXES
 from shared.platforms import Ports, Replacements
 from shared.ports.runner import Runner
-from shared.ports.store import Feed, Store
+from shared.ports.store import ChangeFeed, Feed, Store
 from shared.ports.target import Target
 from shared.ports.telemetry import OFF, Telemetry
+from shared.services.artifact_blobs import ArtifactBlobs
 from shared.services.artifacts import Artifacts
 from shared.services.audit import Audit
+from shared.services.blob_retention import BlobRetention
 from shared.services.branch_policies import BranchPolicies
 from shared.services.branches import Branches
 from shared.services.build_ingestion import BuildIngestion
@@ -38,6 +41,7 @@ from shared.services.commits import Commits
 from shared.services.container_images import ContainerImages
 from shared.services.deployments import Deployments
 from shared.services.desired_state import DesiredStates
+from shared.services.drift import Drifts
 from shared.services.environments import Environments, Lanes
 from shared.services.freeze_windows import FreezeWindows
 from shared.services.gitops import GitOps
@@ -68,14 +72,14 @@ from shared.services.run_logs import RunLogs
 from shared.services.runs import Runs
 from shared.services.secret_expiry import SecretExpiry
 from shared.services.stacks import Stacks, StackTurns
-from shared.services.telemetry import MeasuredRuns, TracedUnits
+from shared.services.telemetry import MeasuredRuns, MeasuredViews, TracedUnits
 from shared.services.tenants import Tenants
 from shared.services.unit import Units
 from shared.services.vendor_logs import VendorLogs
 from shared.services.vendor_outputs import VendorOutputs
 from shared.services.vendor_runs import VendorRuns
 from shared.services.vendor_sweep import VendorSweep
-from shared.services.views import Views
+from shared.services.views import Projection, Views
 from shared.settings import Settings
 
 
@@ -106,6 +110,8 @@ class App(Ports):
     rollout_controls: RolloutControls
     freeze_windows: FreezeWindows
     gitops: GitOps
+    drifts: Drifts
+    tenants: Tenants
     stacks: Stacks
     provisioning: Provisioning
     infrastructure_plans: InfrastructurePlans
@@ -150,20 +156,19 @@ def build_app(settings: Settings, **replacements: Any) -> App:
     """Wire the platform of the settings; `replacements` stand in for ports by name (clock, tokens ...)."""
     ports = _ports(settings, replacements)
     clock, host, blobs, telemetry = ports.clock, _host(ports), ports.blobs, ports.telemetry
-    definitions, manifests = YamlDefinitions(), YamlManifests()
+    definitions, manifests, periods = YamlDefinitions(), YamlManifests(), Periods(settings.retention)
     documents, steps, places = _told(telemetry, ports.store, ports.runner, ports.target)
     facts, tenants = DeploymentFacts(documents, telemetry), Tenants(documents)
-    views = Views(documents, INDEXES, feed=ports.ordered_feed, others=(facts, tenants))
+    views = _views(telemetry, documents, ports.ordered_feed, (facts, tenants))
     units = _units(telemetry, documents, ports, views)
-    branches = Branches(units, host)
     repositories = Repositories(units, host, settings.base_url, (Provider.EMBEDDED, *ports.vendors))
+    branches, kept = Branches(units, host), ArtifactBlobs(documents, blobs, clock)
     artifacts = Artifacts(units, blobs, ArchiveBundles())
     pull_requests = PullRequests(units, host, branches, clock)
-    runs = _runs(settings, ports, units, steps, definitions)
-    checks = Checks(pull_requests, runs)
-    sweep = _sweep(settings, ports, units, pull_requests, checks)
+    runs = _runs(settings, ports, units, steps, definitions, kept)
     environments = Environments(units, Ladder.of(settings.approvals))
-    lanes = Lanes(units, environments)
+    checks, lanes = Checks(pull_requests, runs), Lanes(units, environments)
+    sweep = _sweep(settings, ports, units, pull_requests, checks)
     promotions = Promotions(units, environments, lanes)
     desired, live = DesiredStates(host, repositories, clock), LiveStates(manifests, blobs, places)
     plans = _infrastructure(settings, ports, units, environments)
@@ -177,15 +182,15 @@ def build_app(settings: Settings, **replacements: Any) -> App:
         branch_policies=BranchPolicies(units, host),
         commits=Commits(units, host, branches, artifacts, clock),
         artifacts=artifacts,
-        build_ingestion=BuildIngestion(units, artifacts),
+        build_ingestion=BuildIngestion(units, artifacts, kept),
         container_images=_images(settings, ports, units, artifacts),
-        packages=Packages(units, artifacts, BlobFeeds(blobs, ArchiveBundles())),
+        packages=Packages(units, artifacts, BlobFeeds(blobs, ArchiveBundles()), periods),
         pull_requests=pull_requests,
         reviews=Reviews(units),
         checks=checks,
         pipelines=Pipelines(units, host, definitions, branches),
         runs=runs,
-        releases=Releases(units, environments, promotions, host, Periods(settings.retention)),
+        releases=Releases(units, environments, promotions, host, periods),
         promotions=promotions,
         environments=environments,
         deployments=Deployments(units, lanes, manifests, desired),
@@ -193,13 +198,15 @@ def build_app(settings: Settings, **replacements: Any) -> App:
         rollout_controls=RolloutControls(units, lanes),
         freeze_windows=FreezeWindows(units, environments, lanes),
         gitops=GitOps(units, environments, desired, live, rollouts),
+        drifts=Drifts(units, environments, lanes, desired, live),
+        tenants=tenants,
         stacks=Stacks(units, plans.files),
         provisioning=plans.provisioning,
         infrastructure_plans=plans,
         audit=Audit(documents),
         performance=DeliveryPerformance(facts, views, clock),
         keys=Keys(documents, clock),
-        retention=Retention(units, blobs, tenants, Periods(settings.retention)),
+        retention=Retention(units, BlobRetention(kept, units.codec), tenants, periods),
         host_requests=sweep.requests,
         host_hooks=sweep.hooks,
         secret_expiry=SecretExpiry(units, ports.secret_owner),
@@ -226,6 +233,14 @@ def _units(telemetry: Telemetry, documents: Store, ports: Ports, views: Views) -
     return TracedUnits(*made_with, telemetry, views=views)
 
 
+def _views(
+    telemetry: Telemetry, documents: Store, feed: ChangeFeed | None, others: Sequence[Projection]
+) -> Views:
+    if telemetry is OFF:
+        return Views(documents, INDEXES, feed, others)
+    return MeasuredViews(telemetry, documents, INDEXES, feed, others)
+
+
 def _host(ports: Ports) -> RoutedHost:
     """Every repository's own: the embedded one, or its vendor's."""
     vendors = {provider: vendor.source for provider, vendor in ports.vendors.items()}
@@ -233,16 +248,21 @@ def _host(ports: Ports) -> RoutedHost:
 
 
 def _runs(
-    settings: Settings, ports: Ports, units: Units, steps: Runner, definitions: YamlDefinitions
+    settings: Settings,
+    ports: Ports,
+    units: Units,
+    steps: Runner,
+    definitions: YamlDefinitions,
+    kept: ArtifactBlobs,
 ) -> Runs:
     host, blobs, telemetry = _host(ports), ports.blobs, ports.telemetry
-    outputs = BuildOutputs(blobs, reports.count)
+    outputs = BuildOutputs(kept, reports.count)
     step_timeout = settings.step_timeout_seconds
     executor = RunExecutor(units, host, steps, blobs, definitions, outputs, step_timeout)
     run_timeout = timedelta(seconds=settings.run_timeout_seconds)
     run_logs = RunLogs(units, blobs)
     ci = {provider: vendor.ci for provider, vendor in ports.vendors.items()}
-    theirs = VendorOutputs(outputs, unpack)
+    theirs = VendorOutputs(outputs, unpack, pack)
     vendor_runs = VendorRuns(units, host, ci, VendorLogs(blobs, ports.clock), theirs)
     made_of = (units, host, definitions, executor, vendor_runs, run_logs, settings.run_limit, run_timeout)
     return Runs(*made_of) if telemetry is OFF else MeasuredRuns(*made_of, telemetry)

@@ -34,6 +34,8 @@ ROTATION = "secret-rotation"
 # Event or command type -> the queues whose worker acts on it. Types without a row are facts for subscribers.
 ROUTES: dict[str, tuple[str, ...]] = {
     "ProvisionRepository": (SOURCE,),
+    "RepositoryArchived": (SOURCE,),
+    "RepositoryUnarchived": (SOURCE,),
     "MirrorPullRequest": (SOURCE,),
     "MirrorPullRequestAgain": (SOURCE,),
     "HostChanged": (SOURCE,),
@@ -52,6 +54,8 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "DeploymentRequested": (DEPLOYMENTS,),
     "DeploymentPromoted": (PROMOTIONS,),
     "ReconcileRequested": (GITOPS,),
+    "CheckDrift": (GITOPS,),
+    "DesiredStateCommitted": (GITOPS,),
     "RunPipelineAgain": (RUNS,),
     "RunOverdue": (RUNS,),
     "FollowRun": (RUNS,),

@@ -120,6 +120,8 @@ class Settings(BaseModel):
     """Client id of the user-assigned identity to act as; default: the system's, or who signed in."""
     sweep_schedule: str = "*/10 * * * * *"
     """When to look for branch moves that nobody recorded: a timer's six fields. A look wakes an instance."""
+    drift_schedule: str = "0 */3 * * * *"
+    """When to look whether environments run what git wants, told likewise. A look wakes an instance, too."""
     job_queues: Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_known_queues)] = ()
     """Queues that container jobs work off, as in `runs`; the functions leave them alone."""
     data_dir: Path = Path(".slipway")

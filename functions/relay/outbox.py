@@ -13,7 +13,7 @@ from typing import Any
 from shared.domain.kernel.events import SCHEMA_VERSION
 from shared.names import PARKED_EVENT, ROUTES, parked
 from shared.ports.bus import Message, Sender
-from shared.ports.telemetry import COMMITS, DEPLOYMENTS, DRIFT, OFF, Span, Telemetry
+from shared.ports.telemetry import COMMITS, DEPLOYMENTS, DRIFT, OFF, Labels, Span, Telemetry, labels_of
 
 _ROUTING = ("session", "notBefore", "traceparent")
 
@@ -57,11 +57,20 @@ def _count(body: Mapping[str, Any], telemetry: Telemetry) -> None:
     """Facts that are numbers, too. A batch that the feed gives again is counted again."""
     match body:
         case {"eventType": "CommitCreated"}:
-            telemetry.measure(COMMITS, 1, {})
+            telemetry.measure(COMMITS, 1, _whose(body))
         case {"eventType": "DeploymentPromoted", "payload": {"toEnvironment": where}}:
-            telemetry.measure(DEPLOYMENTS, 1, {"environment": where})
+            telemetry.measure(DEPLOYMENTS, 1, _whose(body, where))
         case {"eventType": "GitOpsSynced", "payload": {"driftResolved": True, "environment": where}}:
-            telemetry.measure(DRIFT, 1, {"environment": where})
+            telemetry.measure(DRIFT, 1, _whose(body, where))
+
+
+def _whose(body: Mapping[str, Any], environment: str | None = None) -> Labels:
+    return labels_of(
+        tenant=body["tenantId"],
+        project=body["projectId"],
+        module=body["moduleId"],
+        environment=environment,
+    )
 
 
 def queues_of(body: Mapping[str, Any]) -> tuple[str, ...]:

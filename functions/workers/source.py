@@ -13,7 +13,24 @@ source = Consumer(SOURCE)
 async def provision_repository(job: Job) -> None:
     repository_id = id_in(job.payload, "repositoryId", "repo")
     repository = await job.app.repositories.complete(job.actor, repository_id)
-    await job.app.host_hooks.ensure(job.actor, repository)
+    await job.app.host_hooks.settle(job.actor, repository)
+
+
+@source.on("RepositoryArchived")
+async def leave_vendor(job: Job) -> None:
+    await _settle(job)
+
+
+@source.on("RepositoryUnarchived")
+async def take_back(job: Job) -> None:
+    await _settle(job)
+    await job.app.checks.resume(job.actor, job.payload)
+
+
+async def _settle(job: Job) -> None:
+    """As the repository is by now, whichever of its events came last."""
+    repository = await job.app.repositories.get(job.actor, id_in(job.payload, "repositoryId", "repo"))
+    await job.app.host_hooks.settle(job.actor, repository)
 
 
 @source.on("MirrorPullRequest")

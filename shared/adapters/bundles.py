@@ -1,4 +1,5 @@
 """Reading zip and tar.gz bundles that strangers made: everything is checked before and while it is unpacked.
+And packing a folder of ours.
 
 Never follows a link, never trusts a size that the bundle claims, never writes outside the given folder.
 """
@@ -114,6 +115,18 @@ def unpack(bundle: Path, folder: Path, limits: Limits = DEFAULT_LIMITS) -> list[
         _empty(folder)
         raise
     return sorted(paths)
+
+
+def pack(folder: Path, bundle: Path) -> None:
+    """Write the files below a folder as a zip: by path, without times, with what is executable."""
+    with zipfile.ZipFile(bundle, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            entry = zipfile.ZipInfo(path.relative_to(folder).as_posix())
+            entry.create_system = _UNIX
+            entry.external_attr = (stat.S_IFREG | path.stat().st_mode & 0o777) << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with path.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
+                shutil.copyfileobj(source, target)
 
 
 def _empty(folder: Path) -> None:

@@ -17,6 +17,7 @@ from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Observation
+from opentelemetry.metrics import _Gauge as Gauge  # the API's own name for what create_gauge returns
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import (
     ConsoleMetricExporter,
@@ -81,8 +82,8 @@ class OtelTelemetry:
         self._tracer = self._spans.get_tracer(_SCOPE)
         self._metrics = MeterProvider([reader], resource)
         self._meter = self._metrics.get_meter(_SCOPE)
-        self._instruments: dict[Metric, Counter | Histogram] = {
-            metric: self._instrument(metric) for metric in METRICS if metric.instrument != "gauge"
+        self._instruments: dict[Metric, Counter | Histogram | Gauge] = {
+            metric: self._instrument(metric) for metric in METRICS if not metric.watched
         }
 
     def begin(
@@ -117,12 +118,14 @@ class OtelTelemetry:
         instrument = self._instruments[metric]
         if isinstance(instrument, Histogram):
             instrument.record(value, labels)
+        elif isinstance(instrument, Gauge):
+            instrument.set(value, labels)
         else:
             instrument.add(value, labels)
 
     def watch(self, observe: Callable[[], Mapping[Metric, Iterable[Reading]]]) -> None:
         for metric in METRICS:
-            if metric.instrument == "gauge":
+            if metric.watched:
                 self._meter.create_observable_gauge(
                     metric.name, [_reading(metric, observe)], metric.unit, metric.description
                 )
@@ -131,9 +134,11 @@ class OtelTelemetry:
         self._spans.shutdown()
         self._metrics.shutdown()
 
-    def _instrument(self, metric: Metric) -> Counter | Histogram:
+    def _instrument(self, metric: Metric) -> Counter | Histogram | Gauge:
         if metric.instrument == "counter":
             return self._meter.create_counter(metric.name, metric.unit, metric.description)
+        if metric.instrument == "gauge":
+            return self._meter.create_gauge(metric.name, metric.unit, metric.description)
         return self._meter.create_histogram(
             metric.name,
             metric.unit,

@@ -8,6 +8,9 @@ type Unpack = Callable[[Path, Path], list[str]]
 """Writes the files of an archive into an empty folder; their paths, sorted. Invalid names the bad entry, and
 leaves the folder empty. Blocking."""
 
+type Pack = Callable[[Path, Path], None]
+"""Writes the files below a folder as a zip archive; equal files, equal bytes. Blocking."""
+
 
 class Bundles(Protocol):
     async def count(self, data: bytes) -> int:

@@ -118,6 +118,9 @@ class CiHost(Protocol):
         """Run a workflow on a branch. `once` names the request: a run that carries it, begun after `since`,
         is the answer to a repeated one. Transient where that cannot be told yet. UnknownWorkflow."""
 
+    async def started(self, place: Place, workflow: str, *, once: str, since: datetime) -> CiRun | None:
+        """The run that this request has begun, after `since`. None where there is none, or none yet."""
+
     async def find(self, place: Place, run: str) -> CiRun | None: ...
 
     async def jobs(self, place: Place, run: str) -> list[CiJob]:

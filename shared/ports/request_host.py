@@ -38,6 +38,8 @@ class HostRequest:
     labels: tuple[str, ...]
     merge_sha: str | None
     updated_at: datetime
+    merged_by: str | None = None
+    """The vendor's name of who merged it, where it was merged and the vendor says so."""
 
 
 class UnknownRequest(NotFound):

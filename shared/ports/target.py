@@ -54,7 +54,7 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class LiveState:
     """What is really there. `revision` is None when nothing is deployed; `url` is set for a running
-    service."""
+    service; `altered` is a file of it that somebody has changed or removed since, where a target can tell."""
 
     revision: str | None
     digest: str | None
@@ -64,6 +64,7 @@ class LiveState:
     url: str | None = None
     message: str = ""
     candidate: Candidate | None = None
+    altered: str = ""
 
 
 class Overtaken(Conflict):
@@ -91,7 +92,8 @@ class Target(Protocol):
 
         Verify the digest, unpack beside, switch atomically, start a service and wait for its health, only
         then
-        stop the one before; on failure switch back and raise DeployFailed. Equal state: nothing happens.
+        stop the one before; on failure switch back and raise DeployFailed. Equal state: nothing happens,
+        but what was altered is made anew.
 
         Without a split the workload runs alone, in as many instances as before; one that is being brought in
         step by step is left to whoever does that. Raises Overtaken for a fence that is too low.

@@ -14,6 +14,11 @@ type Labels = Mapping[str, str]
 type Reading = tuple[float, Labels]
 
 
+def labels_of(**known: str | None) -> Labels:
+    """The labels that have a value."""
+    return {name: value for name, value in known.items() if value is not None}
+
+
 class Span(Protocol):
     """One piece of work. Open from `begin` to `end`; as a context manager it ends with its block."""
 
@@ -38,7 +43,13 @@ class Span(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One measurement. `labels` are all it ever has: never one that grows with tenants, ids or names."""
+    """One measurement. `labels` are all it ever has, and an id is never one: what a trace is about is told by
+    its spans.
+
+    The platform's own (`slipway.*`) are closed sets. Those of delivery (`devops.*`) say whose delivery it is,
+    by tenant, project, module and environment, where they know: as many series as an installation has of
+    those. `watched` is a gauge that `Telemetry.watch` reads; others are told when they change.
+    """
 
     name: str
     instrument: Literal["counter", "histogram", "gauge"]
@@ -46,6 +57,7 @@ class Metric:
     labels: tuple[str, ...]
     description: str
     buckets: tuple[float, ...] = ()
+    watched: bool = False
 
 
 class Telemetry(Protocol):
@@ -66,10 +78,10 @@ class Telemetry(Protocol):
         """
 
     def measure(self, metric: Metric, value: float, labels: Labels) -> None:
-        """Add to a counter, or record in a histogram."""
+        """Add to a counter, record in a histogram, or set a gauge. A label that has no value is left out."""
 
     def watch(self, observe: Callable[[], Mapping[Metric, Iterable[Reading]]]) -> None:
-        """Read gauges when they are asked for, on another thread than the event loop's."""
+        """Read watched gauges when they are asked for, on another thread than the event loop's."""
 
     def shutdown(self) -> None:
         """Hand over what is still held, and stop. Blocks."""
@@ -148,28 +160,51 @@ STORE_DURATION = Metric(
     "slipway.store.duration", "histogram", "s", ("operation",), "Operations on the store", _FAST
 )
 QUEUE_DEPTH = Metric(
-    "slipway.queue.depth", "gauge", "{message}", ("queue",), "Messages waiting, locked or scheduled"
+    "slipway.queue.depth",
+    "gauge",
+    "{message}",
+    ("queue",),
+    "Messages waiting, locked or scheduled",
+    watched=True,
 )
-QUEUE_AGE = Metric("slipway.queue.age", "gauge", "s", ("queue",), "Age of the oldest message that is due")
-DEAD_LETTERS = Metric("slipway.queue.dead", "gauge", "{message}", ("queue",), "Dead-lettered messages")
-COMMITS = Metric("devops.commits.total", "counter", "{commit}", (), "Commits recorded")
-DRIFT = Metric("devops.gitops.drift", "counter", "{drift}", ("environment",), "Drifts found and brought back")
+QUEUE_AGE = Metric(
+    "slipway.queue.age", "gauge", "s", ("queue",), "Age of the oldest message that is due", watched=True
+)
+DEAD_LETTERS = Metric(
+    "slipway.queue.dead", "gauge", "{message}", ("queue",), "Dead-lettered messages", watched=True
+)
+
+_MODULE = ("tenant", "project", "module")
+_PLACE = (*_MODULE, "environment")
+_LONG = (3_600, 14_400, 86_400, 259_200, 604_800, 2_592_000)
+COMMITS = Metric("devops.commits.total", "counter", "{commit}", _MODULE, "Commits recorded")
+OPEN_REQUESTS = Metric(
+    "devops.pullrequests.open", "gauge", "{request}", ("tenant", "project"), "Pull requests under way"
+)
+BUILD_SUCCESS = Metric("devops.build.success.rate", "gauge", "1", _MODULE, "Share of builds that succeeded")
+DRIFT = Metric("devops.gitops.drift", "counter", "{drift}", _PLACE, "Drifts found and brought back")
 DEPLOYMENTS = Metric(
-    "devops.deployment.frequency", "counter", "{deployment}", ("environment",), "Releases that arrived"
+    "devops.deployment.frequency", "counter", "{deployment}", _PLACE, "Releases that arrived"
+)
+FAILURE_RATE = Metric(
+    "devops.change.failure.rate", "gauge", "1", _PLACE, "Share of deployments that failed or were undone"
+)
+RESTORE_TIME = Metric(
+    "devops.mttr", "histogram", "s", _PLACE, "From a failure to what works", (60, 600, *_LONG)
 )
 LEAD_TIME = Metric(
     "devops.release.lead.time",
     "histogram",
     "s",
-    ("environment",),
+    _PLACE,
     "From a commit to its deployment",
-    (3_600, 14_400, 86_400, 259_200, 604_800, 2_592_000),
+    _LONG,
 )
 RUN_DURATION = Metric(
     "devops.pipeline.run.duration",
     "histogram",
     "s",
-    ("module_type", "status"),
+    (*_MODULE, "module_type", "status"),
     "Pipeline runs, from the first attempt to the end",
     _WORK,
 )
@@ -183,8 +218,12 @@ METRICS = (
     QUEUE_AGE,
     DEAD_LETTERS,
     COMMITS,
+    OPEN_REQUESTS,
+    BUILD_SUCCESS,
     DRIFT,
     DEPLOYMENTS,
     LEAD_TIME,
+    FAILURE_RATE,
+    RESTORE_TIME,
     RUN_DURATION,
 )

@@ -1,7 +1,8 @@
 """Branch policies: set per repository, asked at every door to a branch, and told to what they concern."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import batched
 from typing import Any
 
 from shared.domain.kernel.actor import Actor
@@ -9,10 +10,9 @@ from shared.domain.kernel.events import id_in
 from shared.domain.source.lifecycle import check_pattern, protect_branch, require_writable
 from shared.domain.source.model import Branch, PullRequest, PullRequestIndex, Repository
 from shared.domain.source.policies import (
-    BUILD,
     BranchPolicy,
+    BranchPolicyDraft,
     BranchRules,
-    MergeStrategy,
     delete_policy,
     get_policy,
     policies_of,
@@ -29,18 +29,6 @@ from shared.services.unit import Page, Unit, Units
 
 MARKED_AT_ONCE = 40
 """Branches per batch: a document and an audit entry each, below the batch limit of 100."""
-
-
-@dataclass(frozen=True, slots=True)
-class BranchPolicyDraft:
-    pattern: str
-    required_checks: tuple[str, ...] = (BUILD,)
-    minimum_reviewers: int = 0
-    author_may_approve: bool = False
-    dismiss_stale_reviews: bool = True
-    require_up_to_date: bool = False
-    allowed_merge_strategies: tuple[MergeStrategy, ...] = (MergeStrategy.MERGE,)
-    bypass_roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +53,7 @@ class BranchPolicies:
             repository = await unit.get(Repository, repository_id)
             require_writable(repository)
             rules = await unit.find(BranchRules, rules_id(repository_id))
-            wanted = BranchPolicy(
-                id=name,
-                pattern=draft.pattern,
-                required_checks=draft.required_checks,
-                minimum_reviewers=draft.minimum_reviewers,
-                author_may_approve=draft.author_may_approve,
-                dismiss_stale_reviews=draft.dismiss_stale_reviews,
-                require_up_to_date=draft.require_up_to_date,
-                allowed_merge_strategies=draft.allowed_merge_strategies,
-                bypass_roles=draft.bypass_roles,
-                created_by=actor.subject,
-                created_at=unit.now,
-                updated_at=unit.now,
-            )
+            wanted = BranchPolicy.of(draft, name, actor.subject, unit.now)
             change, policy = put_policy(repository, rules, wanted, revision)
             unit.apply(change)
             return policy
@@ -117,12 +92,9 @@ class BranchPolicies:
         repository = await self.units.get(actor, Repository, id_in(payload, "repositoryId", "repo"))
         await self._govern(actor, repository)
         query = Query("branch", {"repository": repository.id}, "name", limit=MARKED_AT_ONCE)
-        while True:
-            page = await self.units.list(actor, Branch, query)
-            await self._mark(actor, repository, [branch.id for branch in page.items])
-            if page.next is None:
-                return
-            query = replace(query, after=page.next)
+        branches = [branch.id async for branch in self.units.every(actor, Branch, query)]
+        for some in batched(branches, MARKED_AT_ONCE, strict=False):
+            await self._mark(actor, repository, some)
 
     async def _govern(self, actor: Actor, repository: Repository) -> None:
         """Hold every open pull request to the policies that are in force now, each in a batch of its own."""

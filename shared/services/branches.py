@@ -18,6 +18,8 @@ from shared.domain.source.lifecycle import (
     delete_branch,
     move_branch,
     new_branch,
+    require_deletable,
+    require_unarchived,
     require_writable,
 )
 from shared.domain.source.model import (
@@ -32,12 +34,12 @@ from shared.domain.source.model import (
     reports_id,
     repository_id,
 )
-from shared.domain.source.policies import BranchRules, rules_id
+from shared.domain.source.policies import BranchRules, requirements_for, rules_id
 from shared.domain.source.pull_requests import abandon, close_row, merge, update_source
 from shared.ports.source_host import CommitInfo, Place, RefUpdate, SourceHost, UnknownBranch
 from shared.ports.store import Query
 from shared.services.once import Once
-from shared.services.unit import Page, Unit, Units
+from shared.services.unit import Page, Unit, Units, missing
 
 RECORDED_AT_ONCE = 20
 """Commits per batch: a document and an outbox entry each, well below the batch limit of 100."""
@@ -60,8 +62,8 @@ class Branches:
         """A new branch at the head of `from_branch` (default: the default branch)."""
         check_branch_name(name, "name")
         repository = await self.units.get(actor, Repository, repository_id)
-        require_writable(repository)
         await self.units.replay(actor, Repository.__record__.root_of(repository_id), once)
+        require_writable(repository)
         branch_id = child_id(repository_id, "branch", name)
         known = await self.units.find(actor, Branch, branch_id)
         head = await self.host.head(place_of(repository), from_branch or repository.default_branch)
@@ -81,6 +83,38 @@ class Branches:
         branch = await self.record(actor, repository, name, answer, once)
         await self.host.settle(place_of(repository), name, head)
         return branch
+
+    async def get(self, actor: Actor, repository_id: str, branch_id: str) -> Branch:
+        branch = await self.units.get(actor, Branch, branch_id)
+        if branch.repository != repository_id:
+            raise missing(Branch)
+        return branch
+
+    async def delete(self, actor: Actor, repository_id: str, branch_id: str, once: Once | None) -> None:
+        """Delete it, as a push would; the pull requests of it are abandoned.
+
+        Raises DefaultBranch, ProtectedBranch; HeadMoved where somebody pushes to it at this moment.
+        """
+        repository = await self.units.get(actor, Repository, repository_id)
+        await self.units.replay(actor, Repository.__record__.root_of(repository_id), once)
+        require_writable(repository)
+        branch = await self.get(actor, repository_id, branch_id)
+        rules = await self.units.find(actor, BranchRules, rules_id(repository_id))
+        place = place_of(repository)
+        heads = await self.host.branches(place)
+        if branch.status is not BranchStatus.DELETED or branch.name in heads:
+            require_deletable(repository, branch, requirements_for(repository, rules, branch.name))
+        if branch.name in heads:
+            head = heads[branch.name]
+            await self.host.delete_branch(place, branch.name, expected=head, by=actor.subject)
+        await self.record(actor, repository, branch.name, _nothing, once)
+        await self.host.settle(place, branch.name, None)
+
+    async def commit(self, actor: Actor, repository_id: str, commit_id: str) -> Commit:
+        commit = await self.units.get(actor, Commit, commit_id)
+        if commit.repository != repository_id:
+            raise missing(Commit)
+        return commit
 
     async def list(self, actor: Actor, repository_id: str, query: Query) -> Page[Branch]:
         await self.units.get(actor, Repository, repository_id)
@@ -118,13 +152,8 @@ class Branches:
     async def _known(self, actor: Actor, repository: Repository) -> dict[str, str]:
         """Heads by branch, as recorded."""
         query = Query("branch", {"repository": repository.id}, "name", limit=100)
-        known: dict[str, str] = {}
-        while True:
-            page = await self.units.list(actor, Branch, query)
-            known.update({b.name: b.head for b in page.items if b.status is not BranchStatus.DELETED})
-            if page.next is None:
-                return known
-            query = replace(query, after=page.next)
+        branches = [branch async for branch in self.units.every(actor, Branch, query)]
+        return {branch.name: branch.head for branch in branches if branch.status is not BranchStatus.DELETED}
 
     async def record[R](
         self,
@@ -144,8 +173,7 @@ class Branches:
         try:
             fresh, base = await self._news(repository, branch, since)
         except UnknownBranch:
-            await self._forget(actor, repository, branch)
-            fresh, base = (), ""
+            return await self._forget(actor, repository, branch, answer, once)
         while len(fresh) > RECORDED_AT_ONCE:
             chunk, fresh = fresh[:RECORDED_AT_ONCE], fresh[RECORDED_AT_ONCE:]
             await self.units.run(actor, root, _Recording(repository, branch, base, chunk, [], _nothing))
@@ -188,19 +216,27 @@ class Branches:
                     merged.append(row.id)
         return merged
 
-    async def _forget(self, actor: Actor, repository: Repository, name: str) -> None:
-        async def turn(unit: Unit) -> None:
+    async def _forget[R](
+        self,
+        actor: Actor,
+        repository: Repository,
+        name: str,
+        answer: Callable[[Unit], Awaitable[R]],
+        once: Once | None,
+    ) -> R:
+        async def turn(unit: Unit) -> R:
             branch = await unit.find(Branch, child_id(repository.id, "branch", name))
             if branch is None or not BRANCH.can(branch.status, "delete"):
-                return
-            unit.apply(delete_branch(branch, unit.now))
+                return await answer(unit)
+            unit.apply(delete_branch(repository, branch, unit.now))
             for row in await open_rows(unit, repository.id):
                 if name in (row.source_branch, row.target_branch):
                     request = await unit.get(PullRequest, row.id)
                     unit.apply(abandon(request, unit.now))
                     await close(unit, repository.id, row.id)
+            return await answer(unit)
 
-        await self.units.run(actor, Repository.__record__.root_of(repository.id), turn)
+        return await self.units.run(actor, Repository.__record__.root_of(repository.id), turn, once)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +306,13 @@ def index_id(repository_id: str) -> str:
 async def open_rows(unit: Unit, repository_id: str) -> tuple[OpenPullRequest, ...]:
     index = await unit.find(PullRequestIndex, index_id(repository_id))
     return index.open if index is not None else ()
+
+
+async def get_writable(unit: Unit, pull_request_id: str, *, revision: int | None = None) -> PullRequest:
+    """A pull request that a caller wants to change. RepositoryIsArchived where nobody may."""
+    request = await unit.get(PullRequest, pull_request_id, revision=revision)
+    require_unarchived(await unit.get(Repository, request.repository))
+    return request
 
 
 async def close(unit: Unit, repository_id: str, pull_request_id: str) -> None:

@@ -20,18 +20,17 @@ from shared.domain.pipelines.model import (
     PipelineRun,
     build_result_id,
 )
+from shared.services.artifact_blobs import STORED, ArtifactBlobs, stored_at
 from shared.services.artifacts import Artifacts
 from shared.services.once import Once
 from shared.services.unit import Unit, Units
-
-STORED = "artifacts/sha256/"
-"""Where the content of build artifacts lies, by digest: what a deployment takes it from."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuildIngestion:
     units: Units
     artifacts: Artifacts
+    kept: ArtifactBlobs
 
     async def report(self, actor: Actor, report: BuildReport, once: Once | None) -> BuildResult:
         """The result of an attempt, written once: the same report again is answered with the same result.
@@ -47,7 +46,7 @@ class BuildIngestion:
         else:
             run_id = (await self.units.get(actor, PipelineRun, origin.run)).id
         # Content first, then the record that points at it.
-        told = replace(report, artifacts=await self._kept(actor, report.artifacts))
+        told = replace(report, artifacts=await self._kept(actor, run_id, report.artifacts))
 
         async def turn(unit: Unit) -> BuildResult:
             result_id = build_result_id(run_id, told.attempt)
@@ -67,11 +66,13 @@ class BuildIngestion:
 
         return await self.units.run(actor, PipelineRun.__record__.root_of(run_id), turn, once)
 
-    async def _kept(self, actor: Actor, artifacts: Sequence[BuildArtifact]) -> tuple[BuildArtifact, ...]:
+    async def _kept(
+        self, actor: Actor, run: str, artifacts: Sequence[BuildArtifact]
+    ) -> tuple[BuildArtifact, ...]:
         kept: list[BuildArtifact] = []
         problems: list[Problem] = []
         for at, artifact in enumerate(artifacts):
-            found = await self._keep(actor, artifact)
+            found = await self._keep(actor, run, artifact)
             if isinstance(found, BuildArtifact):
                 kept.append(found)
             else:
@@ -80,13 +81,14 @@ class BuildIngestion:
             raise Invalid("The report names content that is not here as it says.", *problems)
         return tuple(kept)
 
-    async def _keep(self, actor: Actor, artifact: BuildArtifact) -> BuildArtifact | tuple[str, str]:
+    async def _keep(self, actor: Actor, run: str, artifact: BuildArtifact) -> BuildArtifact | tuple[str, str]:
         """The artifact with its content where deployments look for it. A `ref` is the name of an uploaded
         artifact, the place of a stored one, or a place outside, which is kept as it is."""
-        stored = STORED + artifact.digest.removeprefix("sha256:")
+        stored = stored_at(artifact.digest)
         if artifact.ref.startswith(STORED):
-            info = await self.artifacts.blobs.info(actor.tenant, artifact.ref)
-            if artifact.ref != stored or info is None:
+            is_named = artifact.ref == stored
+            info = await self.kept.claim(actor.tenant, artifact.digest, run) if is_named else None
+            if info is None:
                 return "ref", "Nothing of this digest is stored there; upload it with PUT /artifacts/{id}."
             return replace(artifact, size=info.size)
         if "/" in artifact.ref or ":" in artifact.ref:
@@ -96,6 +98,6 @@ class BuildIngestion:
             return "ref", "No artifact of this name was uploaded; PUT /artifacts/{id} first, or give a URL."
         if uploaded.digest != artifact.digest:
             return "digest", f"The uploaded artifact {artifact.ref} has another digest; give its own."
-        if await self.artifacts.blobs.info(actor.tenant, stored) is None:
+        if await self.kept.claim(actor.tenant, artifact.digest, run) is None:
             await self.artifacts.blobs.put(actor.tenant, stored, await self.artifacts.content(uploaded))
         return replace(artifact, ref=stored, size=uploaded.size)

@@ -15,8 +15,8 @@ from shared.domain.kernel.errors import Invalid
 from shared.domain.pipelines.definition import Definition
 from shared.domain.pipelines.model import BuildArtifact, TestCounts
 from shared.domain.pipelines.results import Produced
-from shared.ports.blobs import Blobs
 from shared.ports.reports import CountTests
+from shared.services.artifact_blobs import ArtifactBlobs, stored_at
 from shared.services.report_files import find
 
 MAX_REPORTS = 500
@@ -38,13 +38,13 @@ class Collected:
 
 @dataclass(frozen=True, slots=True)
 class BuildOutputs:
-    blobs: Blobs
+    kept: ArtifactBlobs
     count_tests: CountTests
 
     async def collect(
-        self, tenant: str, folder: Path, definition: Definition, *, with_artifacts: bool
+        self, tenant: str, run: str, folder: Path, definition: Definition, *, with_artifacts: bool
     ) -> Collected:
-        """Safe to repeat: artifacts are kept under their digest."""
+        """Of a run. Safe to repeat: artifacts are kept under their digest."""
         counted, notes = await self.count(folder, definition.test_reports, definition.coverage_report)
         artifacts: list[BuildArtifact] = []
         missing: list[str] = []
@@ -53,7 +53,7 @@ class BuildOutputs:
             if path is None:
                 missing.append(spec.name)
             else:
-                artifacts.append(await self.keep(tenant, spec.name, spec.kind, path))
+                artifacts.append(await self.keep(tenant, run, spec.name, spec.kind, path))
         return Collected(replace(counted, artifacts=tuple(artifacts)), notes, tuple(missing))
 
     async def count(
@@ -64,12 +64,12 @@ class BuildOutputs:
         coverage, more = await asyncio.to_thread(_coverage, folder, coverage_report)
         return Produced(tests, coverage), (*notes, *more)
 
-    async def keep(self, tenant: str, name: str, kind: str, path: Path) -> BuildArtifact:
-        """A file as a blob under its digest."""
+    async def keep(self, tenant: str, run: str, name: str, kind: str, path: Path) -> BuildArtifact:
+        """A file as a blob under its digest, for a build of that run."""
         digest, size = await asyncio.to_thread(_hashed, path)
-        ref = f"artifacts/sha256/{digest}"
-        if await self.blobs.info(tenant, ref) is None:
-            await self.blobs.put(tenant, ref, _chunks(path))
+        ref = stored_at(digest)
+        if await self.kept.claim(tenant, digest, run) is None:
+            await self.kept.blobs.put(tenant, ref, _chunks(path))
         return BuildArtifact(name=name, kind=kind, ref=ref, digest=f"sha256:{digest}", size=size)
 
     def _tests(self, folder: Path, patterns: Sequence[str]) -> tuple[TestCounts | None, list[str]]:

@@ -11,7 +11,7 @@ from shared.domain.kernel.events import id_in
 from shared.domain.kernel.ids import parse_id
 from shared.domain.pipelines.model import PipelineRun
 from shared.domain.source.eligibility import is_open
-from shared.domain.source.errors import NotMergeable, StaleSource
+from shared.domain.source.errors import NotMergeable, RepositoryIsArchived, StaleSource
 from shared.domain.source.model import (
     Check,
     CheckReports,
@@ -25,7 +25,7 @@ from shared.domain.source.policies import BUILD
 from shared.domain.source.pull_requests import weigh
 from shared.domain.source.reviews import record_check, report_check, rerun
 from shared.ports.source_host import HeadMoved, MergeConflict, UnknownBranch, UnknownCommit
-from shared.services.branches import index_id, place_of
+from shared.services.branches import get_writable, index_id, place_of
 from shared.services.once import Once
 from shared.services.pull_requests import MergeOrder, PullRequests
 from shared.services.unit import Unit
@@ -60,7 +60,7 @@ class Checks:
         """Keep what an external system says of a commit; it counts where that is the head, now or later."""
 
         async def turn(unit: Unit) -> CheckReports:
-            request = await unit.get(PullRequest, pull_request_id)
+            request = await get_writable(unit, pull_request_id)
             key = reports_id(pull_request_id, sha)
             known = await unit.find(CheckReports, key) or CheckReports(
                 id=key, tenant=actor.tenant, pull_request=pull_request_id, sha=sha
@@ -91,7 +91,7 @@ class Checks:
         """Ask for one check anew, or for every one that failed. Other systems hear of it by the event."""
 
         async def turn(unit: Unit) -> PullRequest:
-            request = await unit.get(PullRequest, pull_request_id)
+            request = await get_writable(unit, pull_request_id)
             return unit.apply(rerun(request, name, unit.now))
 
         return await self.pull_requests.units.run(
@@ -151,10 +151,19 @@ class Checks:
         by = replace(system_actor(actor.tenant, "checks"), subject=wish.by, on_behalf_of=wish.on_behalf_of)
         try:
             await self.pull_requests.merge(by, request.id, None, order=MergeOrder(wish.strategy))
-        except (NotMergeable, IllegalTransition, StaleSource, HeadMoved, UnknownBranch):
+        except (NotMergeable, IllegalTransition, RepositoryIsArchived, StaleSource, HeadMoved, UnknownBranch):
             return
         except MergeConflict:
             await self.weigh(actor, request.id)
+
+    async def resume(self, actor: Actor, payload: Mapping[str, Any]) -> None:
+        """Handle RepositoryUnarchived: merge what was ordered before and could not be."""
+        units, repository_id = self.pull_requests.units, id_in(payload, "repositoryId", "repo")
+        index = await units.find(actor, PullRequestIndex, index_id(repository_id))
+        for row in index.open if index is not None else ():
+            request = await units.get(actor, PullRequest, row.id)
+            ordered = {"pullRequestId": f"pr-{request.id}", "sourceSha": request.source_sha}
+            await self.complete(actor, ordered)
 
     async def weigh(self, actor: Actor, pull_request_id: str) -> PullRequest:
         """Ask the host whether it would merge, and record the answer. A target that is gone gives none."""

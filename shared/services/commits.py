@@ -59,8 +59,8 @@ class Commits:
         """One commit on top of an unprotected branch. Any mistake: every one is named and nothing is
         written."""
         repository = await self.units.get(actor, Repository, repository_id)
-        require_writable(repository)
         await self.units.replay(actor, Repository.__record__.root_of(repository_id), once)
+        require_writable(repository)
         branch = await self.units.find(actor, Branch, child_id(repository_id, "branch", draft.branch))
         if branch is None or branch.status is BranchStatus.DELETED:
             raise UnknownBranch(

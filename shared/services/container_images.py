@@ -24,8 +24,8 @@ from shared.domain.pipelines.model import BuildResult
 from shared.ports.blobs import Blobs
 from shared.ports.scanner import ReadScanReport, Scanner
 from shared.ports.store import Query
+from shared.services.artifact_blobs import STORED
 from shared.services.artifacts import Artifacts
-from shared.services.build_ingestion import STORED
 from shared.services.image_pushes import ImagePushes
 from shared.services.once import Once
 from shared.services.unit import Page, Unit, Units
@@ -73,7 +73,9 @@ class ContainerImages:
         key = image_id(build.id, draft.registry, draft.repository, draft.tag, digest)
 
         async def turn(unit: Unit) -> ContainerImage:
-            await self._load(unit, key, build.id)
+            await self._load(unit, key, build.id, BuildResult.__record__.document(build.id))
+            # It may have been removed since: an image of no build would be kept for ever.
+            await unit.get(BuildResult, build.id)
             known = await unit.find(ContainerImage, key)
             if known is not None:
                 if known.status is not ImageStatus.FAILED:
@@ -240,8 +242,9 @@ class ContainerImages:
 
         return await self.units.run(actor, ContainerImage.__record__.root_of(key), turn)
 
-    async def _load(self, unit: Unit, key: str, build_result: str) -> None:
+    async def _load(self, unit: Unit, key: str, build_result: str, *more: str) -> None:
         await unit.load(
+            *more,
             ContainerImage.__record__.document(key),
             BuildImages.__record__.document(build_images_id(build_result)),
         )

@@ -43,12 +43,29 @@ class DesiredStates:
 
     async def read(self, actor: Actor, path: str) -> Desired:
         """What is desired now."""
-        place = _place(actor)
+        return await self.at(actor, await self.head(actor), path)
+
+    async def head(self, actor: Actor) -> str | None:
+        """The last commit; None while there is no repository."""
         try:
-            head = await self.source_host.head(place, BRANCH)
+            return await self.source_host.head(_place(actor), BRANCH)
         except RepositoryMissing:
+            return None
+
+    async def at(self, actor: Actor, revision: str | None, path: str) -> Desired:
+        """What was desired at that commit."""
+        if revision is None:
             return Desired(None, None)
-        return Desired(await self.source_host.read_file(place, head, path), head)
+        return Desired(await self.source_host.read_file(_place(actor), revision, path), revision)
+
+    async def changed(self, actor: Actor, revision: str) -> list[str]:
+        """The paths that a commit changed; of a renamed file both. The first commit changed none."""
+        place = _place(actor)
+        commit = await self.source_host.info(place, revision)
+        if not commit.parents:
+            return []
+        diffs = await self.source_host.diff(place, commit.parents[0], revision, max_patch_bytes=0)
+        return sorted({path for each in diffs for path in (each.path, each.source) if path is not None})
 
     async def write(
         self, actor: Actor, path: str, content: bytes | None, *, message: str, promotion: str, key: str

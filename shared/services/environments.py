@@ -82,6 +82,10 @@ class Environments:
         """The environment meant by a name or a stage; UnknownEnvironment lists the known ones."""
         return self.ladder.resolve(text, field=field)
 
+    def knows(self, name: str) -> bool:
+        """Whether there is an environment of exactly that name."""
+        return any(rung.name == name for rung in self.ladder.rungs)
+
     def named(self, text: str | None) -> dict[str, str]:
         """What a list of one environment's things binds; nothing where none is named."""
         return {} if text is None else {"environment_name": self.resolve(text).name}

@@ -4,10 +4,12 @@ repository says is what is applied, whoever committed it, as long as a promotion
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from shared.domain.components.model import component_id
 from shared.domain.environments.model import Environment
+from shared.domain.gitops.drift import compare
 from shared.domain.gitops.errors import NothingToReconcile
-from shared.domain.gitops.lifecycle import begin_sync, degrade, desire, reconcile, settle
-from shared.domain.gitops.model import SyncState, sync_state_id
+from shared.domain.gitops.lifecycle import asked, begin_sync, degrade, desire, reconcile, settle
+from shared.domain.gitops.model import SyncState, placed_at, sync_state_id
 from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.errors import Permanent
 from shared.domain.kernel.events import id_in
@@ -64,15 +66,49 @@ class GitOps:
         if state is None:
             return
         desired = await self.desired_states.read(actor, state.path)
-        before = await self.live_states.observe(state)
+        before = await self.live_states.seen(state)
         try:
             await require_promoted(self.units, actor, state, desired.content)
             live = await self.live_states.apply(state, desired.content)
         except Permanent as failure:
             await self._degraded(actor, state, desired, failure.message, once)
         else:
-            drifted = before.revision != revision_of(desired.content) or before.health == "unhealthy"
+            wanted = revision_of(desired.content)
+            found = compare(wanted, wanted, before, self.units.clock.now())
+            drifted = bool(found) or bool(state.drift)
             await self._synced(actor, state, desired, live.url, once, drifted=drifted)
+
+    async def on_committed(self, actor: Actor, payload: Mapping[str, object]) -> None:
+        """For DesiredStateCommitted: what the commit changed is desired as it is by now, and reconciled,
+        whoever made it. What a deployment has committed is recorded already."""
+        head = await self.desired_states.head(actor)
+        wanted: dict[str, list[tuple[str, Desired]]] = {}
+        for path in await self.desired_states.changed(actor, str(payload.get("sha"))):
+            place = placed_at(path)
+            if place is None or not self.environments.knows(place[0]):
+                continue
+            environment = self.environments.declared(actor, place[0]).id
+            state_id = sync_state_id(environment, component_id(actor.tenant, *place[1:]))
+            desired = await self.desired_states.at(actor, head, path)
+            wanted.setdefault(environment, []).append((state_id, desired))
+        for wishes in wanted.values():
+            for start in range(0, len(wishes), _STATES_AT_ONCE):
+                await self._follow(actor, wishes[start : start + _STATES_AT_ONCE])
+
+    async def _follow(self, actor: Actor, wishes: Sequence[tuple[str, Desired]]) -> None:
+        """Record what git wants and ask for reconciliation, where it is not what is recorded."""
+
+        async def turn(unit: Unit) -> None:
+            await unit.load(*(SyncState.__record__.document(state_id) for state_id, _ in wishes))
+            for state_id, desired in wishes:
+                state = await unit.find(SyncState, state_id)
+                if state is None or state.content_hash == desired.content_hash:
+                    continue
+                if not await self._waits(unit, state):
+                    unit.apply(desire(state, desired.revision, desired.content_hash, unit.now))
+                    unit.emit(reconcile(state.environment_name, state.component))
+
+        await self.units.run(actor, SyncState.__record__.root_of(wishes[0][0]), turn)
 
     async def _synced(
         self,
@@ -161,7 +197,7 @@ class _Part:
 
     def _marked(self, unit: Unit, found: Sequence[SyncState]) -> tuple[SyncState, ...]:
         wanted = [state for state in found if self.module in (None, state.module)]
-        states = [unit.apply(begin_sync(state, unit.now)) for state in wanted]
+        states = [unit.apply(begin_sync(asked(state), unit.now)) for state in wanted]
         for state in states:
             unit.emit(reconcile(self.environment, state.component))
         return (*self.asked, *states)

@@ -6,7 +6,7 @@ Must not believe a payload: it only names a repository to catch up with.
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from shared.domain.kernel.actor import Actor, system_actor
@@ -15,7 +15,7 @@ from shared.domain.kernel.errors import DeliveryError, NotFound
 from shared.domain.kernel.events import Event
 from shared.domain.kernel.ids import parse_id
 from shared.domain.source.host_records import HostWatch, watch_id
-from shared.domain.source.model import Provider, Repository
+from shared.domain.source.model import Provider, Repository, RepositoryStatus
 from shared.ports.ci_host import HookEvent, Notice
 from shared.ports.ids import Ids
 from shared.ports.tokens import TokenRefused
@@ -55,6 +55,13 @@ class HostHooks:
     notices: Mapping[Provider, ReadNotice]
     tenants: frozenset[str]
 
+    async def settle(self, actor: Actor, repository: Repository) -> None:
+        """The webhook that a repository of this status has."""
+        if repository.status is RepositoryStatus.PROVISIONED:
+            await self.ensure(actor, repository)
+        if repository.status is RepositoryStatus.ARCHIVED:
+            await self.remove(actor, repository)
+
     async def ensure(self, actor: Actor, repository: Repository) -> None:
         """Register the repository's webhook where it is not, or renew it once a day. A vendor that refuses is
         named in the log: without a webhook the sweep alone brings the news.
@@ -77,18 +84,23 @@ class HostHooks:
             await hooks.add_hook(place, url, secret, tuple(HookEvent))
         except DeliveryError as error:
             log.warning("%s/%s gets no webhook: %s", repository.tenant, repository.full_name, error.message)
-            await self._record(actor, repository, watch.hook_url)
+            await self._record(actor, repository, watch.hook_url, now)
         else:
-            await self._record(actor, repository, url)
+            await self._record(actor, repository, url, now)
 
     async def remove(self, actor: Actor, repository: Repository) -> None:
-        """Of a repository that is archived. Its secret goes last: until then its messages are genuine."""
+        """Of a repository that is archived; the sweep asks a vendor again that is away. Its secret goes last:
+        until then its messages are genuine. From there on it may be registered anew at once."""
         watch = await self._watch(actor, repository)
         if watch.hook_url is None or repository.provider not in self.vendors:
             return
-        await self._take_away(repository, watch)
+        try:
+            await self._take_away(repository, watch)
+        except DeliveryError as error:
+            log.warning("%s/%s keeps its webhook: %s", repository.tenant, repository.full_name, error.message)
+            return
         await self.vault.delete(repository.tenant, secret_of(repository.id))
-        await self._record(actor, repository, None)
+        await self._record(actor, repository, None, None)
 
     async def admit(
         self, tenant: str, repository_id: str, headers: Mapping[str, str], body: bytes
@@ -149,10 +161,14 @@ class HostHooks:
         known = await self.units.find(actor, HostWatch, watch_id(repository.id))
         return known or _unwatched(repository)
 
-    async def _record(self, actor: Actor, repository: Repository, url: str | None) -> None:
+    async def _record(
+        self, actor: Actor, repository: Repository, url: str | None, asked_at: datetime | None
+    ) -> None:
         async def turn(unit: Unit) -> None:
             known = await unit.find(HostWatch, watch_id(repository.id)) or _unwatched(repository)
-            unit.put(replace(known, hook_url=url, hook_asked_at=unit.now))
+            wanted = replace(known, hook_url=url, hook_asked_at=asked_at)
+            if wanted != known:
+                unit.put(wanted)
 
         await self.units.run(actor, Repository.__record__.root_of(repository.id), turn)
 

@@ -184,19 +184,22 @@ class HostTwins:
         self, actor: Actor, repository: Repository, request: PullRequest, theirs: HostRequest
     ) -> PullRequest:
         """A merge commit is recorded as the move of its branch; of a squash or a rebase only the vendor knows
-        that it is this request's."""
+        that it is this request's, and who did it."""
         await self.branches.record_move(actor, repository, request.target_branch, "")
+
+        who = theirs.merged_by
+        by = actor if who is None else person(repository.provider, repository.tenant, who)
 
         async def turn(unit: Unit) -> PullRequest:
             current = await unit.get(PullRequest, request.id)
             if not is_open(current):
                 return current
             sha = theirs.merge_sha or theirs.source_sha
-            merged = unit.apply(merge_at_host(current, said_by(theirs), sha, actor.subject, unit.now))
+            merged = unit.apply(merge_at_host(current, said_by(theirs), sha, by.subject, unit.now))
             await close(unit, repository.id, request.id)
             return merged
 
-        return await self.units.run(actor, Repository.__record__.root_of(repository.id), turn)
+        return await self.units.run(by, Repository.__record__.root_of(repository.id), turn)
 
     async def _told(
         self,

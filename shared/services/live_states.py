@@ -5,6 +5,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.domain.gitops.drift import Seen
 from shared.domain.gitops.errors import BadManifest
 from shared.domain.gitops.lifecycle import content_hash
 from shared.domain.gitops.model import DesiredState, Manifest, ManifestStatus, SyncState, manifest_id
@@ -13,6 +14,7 @@ from shared.domain.kernel.errors import NotFound
 from shared.ports.blobs import Blobs
 from shared.ports.manifests import ManifestFormat
 from shared.ports.target import DeployFailed, LiveState, Split, Target, Workload
+from shared.services.artifact_blobs import stored_at
 from shared.services.unit import Units
 
 _CHUNK = 8 * 1024 * 1024
@@ -26,6 +28,18 @@ class LiveStates:
 
     async def observe(self, state: SyncState) -> LiveState:
         return await self.target.observe(state.tenant, state.environment_name, _folder(state))
+
+    async def seen(self, state: SyncState) -> Seen:
+        """The same, as drift is found by."""
+        live = await self.observe(state)
+        return Seen(
+            revision=live.revision,
+            version=live.version,
+            url=live.url,
+            is_healthy=live.health != "unhealthy",
+            message=live.message,
+            altered=live.altered,
+        )
 
     async def apply(self, state: SyncState, content: bytes | None, split: Split | None = None) -> LiveState:
         """Make the target run the manifest `content` as far as `split` says, or nothing for None; what runs
@@ -53,7 +67,7 @@ class LiveStates:
 
     async def _download(self, tenant: str, digest: str, path: Path) -> None:
         """The artifact of that digest, in pieces: a bundle may be larger than memory should hold."""
-        source = f"artifacts/sha256/{digest.removeprefix('sha256:')}"
+        source = stored_at(digest)
         start = 0
         try:
             with await asyncio.to_thread(path.open, "wb") as file:

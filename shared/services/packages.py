@@ -34,10 +34,12 @@ from shared.domain.packages.naming import (
     normalized_name,
 )
 from shared.domain.pipelines.model import BuildResult, BuildStatus
+from shared.domain.retention.model import build_since
+from shared.domain.retention.periods import BUILDS, USUAL, Periods
 from shared.ports.feed import PackageFeeds
 from shared.ports.store import Query
+from shared.services.artifact_blobs import STORED
 from shared.services.artifacts import Artifacts
-from shared.services.build_ingestion import STORED
 from shared.services.once import Once
 from shared.services.unit import Page, Unit, Units
 
@@ -96,6 +98,7 @@ class Packages:
     units: Units
     artifacts: Artifacts
     feeds: PackageFeeds
+    periods: Periods = USUAL
 
     async def request(self, actor: Actor, draft: PackageDraft, once: Once | None) -> PackagePublication:
         """A version of a package in a feed. The same content again is the same publication; one that failed
@@ -108,6 +111,10 @@ class Packages:
             raise BuildNotPublishable(
                 f"The build has {build.status.replace('_', ' ')}; publish what one that succeeded has made.",
                 status=str(build.status),
+            )
+        if self.periods.is_over(BUILDS, build_since(build), self.units.clock.now()):
+            raise BuildNotPublishable(
+                "The build is older than builds are kept; run its pipeline again, and publish that."
             )
         content = await self._content(actor, draft, build)
         where = draft.coordinates

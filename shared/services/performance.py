@@ -7,12 +7,13 @@ is one scan of just that period.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
 from shared.domain.deployments.model import DeploymentKind, DeploymentStatus
 from shared.domain.kernel.actor import Actor
-from shared.domain.kernel.canonical import sha256_hex
+from shared.domain.kernel.canonical import digest, sha256_hex
+from shared.domain.kernel.errors import Transient
 from shared.domain.kernel.ids import Root, child_id
 from shared.domain.metrics.performance import (
     RECOVERY_HORIZON,
@@ -24,16 +25,18 @@ from shared.domain.metrics.performance import (
     figures,
     require_period,
 )
+from shared.domain.metrics.standing import Standing, after
 from shared.domain.releases.model import Release
 from shared.domain.source.model import Commit
 from shared.ports.clock import Clock
-from shared.ports.store import Document, Store, TenantStore, Write
-from shared.ports.telemetry import LEAD_TIME, OFF, Telemetry
+from shared.ports.store import Body, Document, Partition, Store, StoreConflict, TenantStore, Write
+from shared.ports.telemetry import FAILURE_RATE, LEAD_TIME, OFF, RESTORE_TIME, Labels, Telemetry, labels_of
 
 SOURCE_KIND = "deployment"
 AT_ONCE = 500
 USUAL_PERIOD = timedelta(days=30)
-_FACT = "over:"
+_FACT, _STANDING = "over:", "standing:"
+_ATTEMPTS = 8
 _OUTCOMES: Mapping[tuple[str, str], Outcome] = {
     (DeploymentKind.DEPLOY, DeploymentStatus.SUCCEEDED): Outcome.DEPLOYED,
     (DeploymentKind.DEPLOY, DeploymentStatus.PARTIALLY_SUCCEEDED): Outcome.DEPLOYED,
@@ -100,13 +103,37 @@ class DeploymentFacts:
             }
             name = f"{_FACT}{fact['at']}:{fact['deployment']}"
             partition = tenant.partition(_facts_of(body["project"]))
-            is_known = name in await partition.read([name])
-            await partition.commit([Write("upsert", name, "view-deployment-over", fact)])
-            if outcome is Outcome.DEPLOYED and fact["committed_at"] and not is_known:
-                took = datetime.fromisoformat(fact["at"]) - datetime.fromisoformat(fact["committed_at"])
-                self._telemetry.measure(
-                    LEAD_TIME, max(took.total_seconds(), 0.0), {"environment": body["environment_name"]}
-                )
+            write = Write("upsert", name, "view-deployment-over", fact)
+            if self._telemetry is OFF or name in await partition.read([name]):
+                await partition.commit([write])
+            else:
+                place = labels_of(tenant=document.tenant, project=body["project"], module=body["module"])
+                await self._measure(partition, write, {**place, "environment": body["environment_name"]})
+
+    async def _measure(self, partition: Partition, write: Write, labels: Labels) -> None:
+        """Keep a new fact, and what the measurements need to know of those before it, in one batch. A process
+        that dies after it has not told of this one."""
+        fact = _fact_in(write.body)
+        name = f"{_STANDING}{digest([fact.module, fact.environment])}"
+        for _ in range(_ATTEMPTS):
+            found = (await partition.read([name])).get(name)
+            standing, recovered = after(_standing_in(found.body) if found else Standing(), fact)
+            body, etag = _body_of(standing), found.etag if found else None
+            kept = Write("create" if found is None else "replace", name, "view-standing", body, etag=etag)
+            try:
+                await partition.commit([write, kept])
+            except StoreConflict:
+                continue
+            break
+        else:
+            raise Transient("Others keep writing down deployments of the same module; try again.")
+        if fact.outcome is Outcome.DEPLOYED and fact.committed_at:
+            took = (fact.at - fact.committed_at).total_seconds()
+            self._telemetry.measure(LEAD_TIME, max(took, 0.0), labels)
+        for seconds in recovered:
+            self._telemetry.measure(RESTORE_TIME, max(seconds, 0.0), labels)
+        if standing.failure_rate is not None:
+            self._telemetry.measure(FAILURE_RATE, standing.failure_rate, labels)
 
     async def between(
         self, tenant_id: str, project: str, start: datetime, end: datetime
@@ -176,6 +203,11 @@ async def _body(tenant: TenantStore, kind: type[Release] | type[Commit], entity:
 async def _read(tenant: TenantStore, body: Mapping[str, Any]) -> DeploymentFact:
     # A push is recorded after the fact: what was not there when it was deployed may be there now.
     committed_at = body["committed_at"] or await _committed_at(tenant, body["release"])
+    return _fact_in({**body, "committed_at": committed_at})
+
+
+def _fact_in(body: Mapping[str, Any]) -> DeploymentFact:
+    committed_at = body["committed_at"]
     return DeploymentFact(
         deployment=body["deployment"],
         promotion=body["promotion"],
@@ -186,3 +218,19 @@ async def _read(tenant: TenantStore, body: Mapping[str, Any]) -> DeploymentFact:
         at=datetime.fromisoformat(body["at"]),
         committed_at=None if committed_at is None else datetime.fromisoformat(committed_at),
     )
+
+
+def _standing_in(body: Body) -> Standing:
+    return Standing(
+        days={date.fromisoformat(day): (tried, failed) for day, (tried, failed) in body["days"].items()},
+        live={promotion: datetime.fromisoformat(at) for promotion, at in body["live"].items()},
+        broken=tuple(map(datetime.fromisoformat, body["broken"])),
+    )
+
+
+def _body_of(standing: Standing) -> Body:
+    return {
+        "days": {day.isoformat(): list(counts) for day, counts in standing.days.items()},
+        "live": {promotion: at.isoformat() for promotion, at in standing.live.items()},
+        "broken": [at.isoformat() for at in standing.broken],
+    }

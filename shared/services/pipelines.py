@@ -95,9 +95,9 @@ class Pipelines:
         else's. Dying after the commit loses nothing: a retry finds the text in place.
         """
         repository = await self.units.get(actor, Repository, draft.repository)
-        require_writable(repository)
         root = Repository.__record__.root_of(repository.id)
         await self.units.replay(actor, root, once)
+        require_writable(repository)
         branch = draft.branch or repository.default_branch
         made = self._text(repository, draft)
         sha, is_new_commit = None, False

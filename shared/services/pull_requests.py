@@ -40,7 +40,7 @@ from shared.domain.source.twins import Twin, Words, begun
 from shared.ports.clock import Clock
 from shared.ports.source_host import FileDiff, SourceHost
 from shared.ports.store import Query
-from shared.services.branches import Branches, close, index_id, place_of
+from shared.services.branches import Branches, close, get_writable, index_id, place_of
 from shared.services.commits import author_of
 from shared.services.once import Once
 from shared.services.unit import Page, Unit, Units, require_revision
@@ -88,9 +88,9 @@ class PullRequests:
         """The next number of the repository; its checks start by themselves."""
         check_branch_pair(draft.source_branch, draft.target_branch)
         repository = await self.units.get(actor, Repository, draft.repository)
-        require_writable(repository)
         root = Repository.__record__.root_of(repository.id)
         await self.units.replay(actor, root, once)
+        require_writable(repository)
         source = await self.news(repository, draft.source_branch, draft.target_branch)
 
         async def turn(unit: Unit) -> PullRequest:
@@ -127,7 +127,7 @@ class PullRequests:
         revision: int | None,
     ) -> PullRequest:
         async def turn(unit: Unit) -> PullRequest:
-            request = await unit.get(PullRequest, pull_request_id, revision=revision)
+            request = await get_writable(unit, pull_request_id, revision=revision)
             return unit.apply(
                 edit(
                     request,
@@ -144,7 +144,7 @@ class PullRequests:
         self, actor: Actor, pull_request_id: str, once: Once | None, *, revision: int | None
     ) -> PullRequest:
         async def turn(unit: Unit) -> PullRequest:
-            request = await unit.get(PullRequest, pull_request_id, revision=revision)
+            request = await get_writable(unit, pull_request_id, revision=revision)
             change = ready(request, unit.now)
             return request if change is None else unit.apply(change)
 
@@ -156,7 +156,7 @@ class PullRequests:
         """Let it pass its policies at the head it has now; the reason stays on record."""
 
         async def turn(unit: Unit) -> PullRequest:
-            request = await unit.get(PullRequest, pull_request_id, revision=revision)
+            request = await get_writable(unit, pull_request_id, revision=revision)
             return unit.apply(waive(request, actor, reason, unit.now))
 
         return await self.units.run(actor, PullRequest.__record__.root_of(pull_request_id), turn, once)
@@ -186,6 +186,7 @@ class PullRequests:
         if asked is None or request.bypass is None or request.bypass.requested_as != asked:
             require_revision(request, revision)
         PULL_REQUEST.next(request.status, "merge")
+        require_writable(repository)
         place = place_of(repository)
         if await self.host.head(place, request.source_branch) != request.source_sha:
             # Who pushed that is not known here, but it was not this caller, to whom it is news.
@@ -223,14 +224,14 @@ class PullRequests:
         """Merge it in the caller's name as soon as nothing stands against it, now or later."""
 
         async def turn(unit: Unit) -> PullRequest:
-            request = await unit.get(PullRequest, pull_request_id)
+            request = await get_writable(unit, pull_request_id)
             return unit.apply(auto_complete(request, actor, strategy, unit.now))
 
         return await self.units.run(actor, PullRequest.__record__.root_of(pull_request_id), turn, once)
 
     async def cancel_order(self, actor: Actor, pull_request_id: str, once: Once | None) -> PullRequest:
         async def turn(unit: Unit) -> PullRequest:
-            request = await unit.get(PullRequest, pull_request_id)
+            request = await get_writable(unit, pull_request_id)
             change = cancel_auto_complete(request, unit.now)
             return request if change is None else unit.apply(change)
 
@@ -248,7 +249,7 @@ class PullRequests:
         """`twin` where it was closed at its vendor, which knows of that."""
 
         async def turn(unit: Unit) -> PullRequest:
-            request = await unit.get(PullRequest, pull_request_id, revision=revision)
+            request = await get_writable(unit, pull_request_id, revision=revision)
             gone = unit.apply(abandon(replace(request, twin=twin or request.twin), unit.now))
             await close(unit, request.repository, request.id)
             return gone

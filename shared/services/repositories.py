@@ -1,9 +1,11 @@
-"""Repositories: provisioned on a source host, found by a name that is unique in the tenant."""
+"""Repositories: provisioned on a source host, found by a name that is unique in the tenant, archived."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from shared.domain.kernel.actor import Actor
+from shared.domain.kernel.change import Change
 from shared.domain.kernel.errors import (
     Conflict,
     DeliveryError,
@@ -16,12 +18,14 @@ from shared.domain.kernel.errors import (
 from shared.domain.kernel.ids import child_id
 from shared.domain.source.errors import RepositoryExists
 from shared.domain.source.lifecycle import (
+    archive_repository,
     check_branch_name,
     complete_repository,
     fail_repository,
     name_project,
     new_branch,
     request_repository,
+    unarchive_repository,
 )
 from shared.domain.source.model import (
     Branch,
@@ -38,6 +42,8 @@ from shared.ports.store import Query
 from shared.services.branches import commit_of, place_of
 from shared.services.once import Once
 from shared.services.unit import Page, Unit, Units
+
+type Decision = Callable[[Repository, str, datetime], Change[Repository]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +112,7 @@ class Repositories:
     async def complete(self, actor: Actor, repository_id: str, once: Once | None = None) -> Repository:
         """Make the repository on its host, again if need be, and record that it is provisioned."""
         wanted = await self.units.get(actor, Repository, repository_id)
-        if wanted.status is RepositoryStatus.FAILED:
+        if wanted.status in (RepositoryStatus.FAILED, RepositoryStatus.ARCHIVED):
             return wanted
         place = place_of(wanted)
         author = Signature("Slipway", f"slipway@{wanted.tenant}.slipway", wanted.created_at)
@@ -147,6 +153,26 @@ class Repositories:
                 unit.apply(fail_repository(repository, error.message, unit.now))
 
         await self.units.run(actor, Repository.__record__.root_of(repository_id), turn)
+
+    async def archive(
+        self, actor: Actor, repository_id: str, once: Once | None, *, revision: int | None = None
+    ) -> Repository:
+        """From now on it can only be read. What was under way on its host is still recorded."""
+        return await self._turn(actor, repository_id, archive_repository, once, revision)
+
+    async def unarchive(
+        self, actor: Actor, repository_id: str, once: Once | None, *, revision: int | None = None
+    ) -> Repository:
+        return await self._turn(actor, repository_id, unarchive_repository, once, revision)
+
+    async def _turn(
+        self, actor: Actor, repository_id: str, decide: Decision, once: Once | None, revision: int | None
+    ) -> Repository:
+        async def turn(unit: Unit) -> Repository:
+            repository = await unit.get(Repository, repository_id, revision=revision)
+            return self._addressed(unit.apply(decide(repository, actor.subject, unit.now)))
+
+        return await self.units.run(actor, Repository.__record__.root_of(repository_id), turn, once)
 
     async def get(self, actor: Actor, repository_id: str) -> Repository:
         return self._addressed(await self.units.get(actor, Repository, repository_id))

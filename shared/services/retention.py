@@ -29,8 +29,8 @@ from shared.domain.retention import model, periods
 from shared.domain.retention.lifecycle import removed, shelve
 from shared.domain.retention.periods import Periods
 from shared.domain.source.model import PullRequest, Review
-from shared.ports.blobs import Blobs
 from shared.ports.store import Document, Query, Write
+from shared.services.blob_retention import BlobRetention
 from shared.services.tenants import Tenants
 from shared.services.unit import Unit, Units
 
@@ -63,7 +63,7 @@ class _Kind[T: Entity]:
 @dataclass(frozen=True, slots=True)
 class Retention:
     units: Units
-    blobs: Blobs
+    blobs: BlobRetention
     tenants: Tenants
     periods: Periods = field(default=periods.USUAL)
     most: int = 500
@@ -80,7 +80,15 @@ class Retention:
             gone += await self._walk(actor, self._builds(), dry=dry)
             gone += await self._walk(actor, self._runs(), dry=dry)
             gone += await self._walk(actor, self._requests(), dry=dry)
+            gone += [Gone(tenant, "artifact", digest) for digest in await self._artifacts(tenant, dry=dry)]
         return gone
+
+    async def _artifacts(self, tenant: str, *, dry: bool) -> list[str]:
+        try:
+            return await self.blobs.run(tenant, dry=dry)
+        except DeliveryError as error:
+            _log.warning("the artifacts of %s stay for now: %s", tenant, error.message)
+            return []
 
     def _releases(self) -> _Kind[Release]:
         return _Kind(Release, periods.RELEASES, "rel", self._release_is_free, self._remove_release)
@@ -166,7 +174,7 @@ class Retention:
 
     async def _remove_run(self, actor: Actor, run: PipelineRun) -> None:
         # The log first: after the run nobody would know of it.
-        await self.blobs.delete(actor.tenant, run.logs_path)
+        await self.blobs.kept.blobs.delete(actor.tenant, run.logs_path)
         await self._last(actor, run, "run", run.project, run.module)
 
     async def _build_is_free(self, actor: Actor, build: BuildResult, now: datetime) -> bool:
@@ -181,10 +189,13 @@ class Retention:
         return not await self.units.store.open(actor.tenant).query(query)
 
     async def _remove_build(self, actor: Actor, build: BuildResult) -> None:
-        """Into the archive, then out of the store."""
+        """Into the archive, then out of the store. Its content follows, unless another build has it too."""
         path = f"archive/build-results/{build.id}.json"
         body = self.units.codec.encode(build)
-        await self.blobs.put(actor.tenant, path, json.dumps(body, sort_keys=True, indent=1).encode())
+        await self.blobs.kept.let_go(build)
+        await self.blobs.kept.blobs.put(
+            actor.tenant, path, json.dumps(body, sort_keys=True, indent=1).encode()
+        )
         await self._last(actor, build, "build", build.project, build.module, archive=path)
 
     async def _release_is_free(self, actor: Actor, release: Release, now: datetime) -> bool:
@@ -257,6 +268,8 @@ class Retention:
         kind = type(entity)
 
         async def turn(unit: Unit) -> None:
+            if kind is BuildResult and await unit.find(BuildImages, build_images_id(entity.id)) is not None:
+                return  # an image of it was requested just now, and keeps it
             if (found := await unit.find(kind, entity.id)) is not None:
                 unit.retire(found)
                 told = removed(kind.__record__.kind, f"{prefix}-{entity.id}", project, module, archive)

@@ -8,6 +8,7 @@ from shared.domain.kernel.ids import child_id
 from shared.domain.source.model import PullRequest, Review, ReviewDecision
 from shared.domain.source.reviews import ask_reviewers, release_reviewer, review
 from shared.ports.store import Query
+from shared.services.branches import get_writable
 from shared.services.once import Once
 from shared.services.unit import Page, Unit, Units
 
@@ -29,7 +30,7 @@ class Reviews:
         """One more review in the history; it stands in place of the reviewer's last verdict."""
 
         async def turn(unit: Unit) -> Review:
-            request = await unit.get(PullRequest, pull_request_id, revision=revision)
+            request = await get_writable(unit, pull_request_id, revision=revision)
             review_id = child_id(pull_request_id, "pull-request-review", unit.new_id())
             change, given = review(request, actor, decision, comment, review_id, unit.now)
             unit.apply(change)
@@ -47,7 +48,7 @@ class Reviews:
         """Ask these for a review as well; who was asked before stays asked."""
 
         async def turn(unit: Unit) -> PullRequest:
-            request = await unit.get(PullRequest, pull_request_id)
+            request = await get_writable(unit, pull_request_id)
             change = ask_reviewers(request, reviewers, unit.now)
             return request if change is None else unit.apply(change)
 
@@ -59,7 +60,7 @@ class Reviews:
         """Ask this one no longer, unless they have given their review."""
 
         async def turn(unit: Unit) -> PullRequest:
-            request = await unit.get(PullRequest, pull_request_id)
+            request = await get_writable(unit, pull_request_id)
             change = release_reviewer(request, reviewer, unit.now)
             return request if change is None else unit.apply(change)
 

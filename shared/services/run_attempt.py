@@ -69,7 +69,7 @@ class Attempt:
         is_good = not failure and fold(phase.status for phase in self.run.phases) is StepStatus.SUCCEEDED
         try:
             collected = await self.outputs.collect(
-                self.run.tenant, workspace.folder, definition, with_artifacts=is_good
+                self.run.tenant, self.run.id, workspace.folder, definition, with_artifacts=is_good
             )
         except HOPELESS as trouble:
             return await self.give_up(f"The results cannot be kept: {words_of(trouble)}")

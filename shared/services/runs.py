@@ -8,7 +8,7 @@ from datetime import timedelta
 from shared.domain.kernel.actor import Actor
 from shared.domain.kernel.change import Change
 from shared.domain.kernel.events import id_in
-from shared.domain.pipelines.errors import PipelineSuperseded
+from shared.domain.pipelines.errors import PipelineSuperseded, RunActive, RunOfPullRequest
 from shared.domain.pipelines.events import ordered_run, run_ordered
 from shared.domain.pipelines.generators.inputs import path_on
 from shared.domain.pipelines.lifecycle import (
@@ -87,8 +87,7 @@ class Runs:
 
         Raises NotFound for an unknown pipeline or branch, RunLimitReached, PipelineSuperseded.
         """
-        root = PipelineDefinition.__record__.root_of(pipeline)
-        await self.units.replay(actor, root, once)
+        await self.units.replay(actor, PipelineDefinition.__record__.root_of(pipeline), once)
         definition = await self.units.get(actor, PipelineDefinition, pipeline)
         repository = await self.units.get(actor, Repository, definition.repository)
         require_ready(repository)
@@ -101,10 +100,39 @@ class Runs:
         name = branch or repository.default_branch
         # Before the turn: the longer a turn takes, the more starts of one repository lose to each other.
         head = await self.host.head(place_of(repository), name)
+        return await self._started(actor, definition, name, head, reason, once)
 
+    async def retry(self, actor: Actor, run: str, once: Once | None) -> PipelineRun:
+        """Another run of the same pipeline at the same commit, once the run is over.
+
+        Raises NotFound, RunActive, RunOfPullRequest, RunLimitReached.
+        """
+        done = await self.units.get(actor, PipelineRun, run)
+        await self.units.replay(actor, Repository.__record__.root_of(done.repository), once)
+        if not done.is_terminal:
+            raise RunActive("The run is not over yet; wait for its end, or cancel it.")
+        if done.pull_request is not None:
+            raise RunOfPullRequest(
+                "The run checks a pull request; rerun its checks there.",
+                pullRequestId=f"pr-{done.pull_request}",
+            )
+        definition = await self.units.get(actor, PipelineDefinition, done.pipeline)
+        require_ready(await self.units.get(actor, Repository, done.repository))
+        return await self._started(actor, definition, done.branch, done.commit_sha, "retry", once)
+
+    async def _started(
+        self,
+        actor: Actor,
+        definition: PipelineDefinition,
+        branch: str,
+        sha: str,
+        reason: str,
+        once: Once | None,
+    ) -> PipelineRun:
         async def turn(unit: Unit) -> PipelineRun:
-            return await self._order(unit, definition, _Order(name, head, reason, unit.new_id("run")))
+            return await self._order(unit, definition, _Order(branch, sha, reason, unit.new_id("run")))
 
+        root = PipelineDefinition.__record__.root_of(definition.id)
         pending = await self.units.run(actor, root, turn, once)
         await self._ensure(actor, pending)
         return pending

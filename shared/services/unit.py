@@ -5,7 +5,7 @@ events to the outbox, an audit entry per change, and the once-marker. Losing a r
 """
 
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -354,6 +354,17 @@ class Units:
         found = await read_page(self.store.open(actor.tenant), self.views, actor.tenant, query)
         items = tuple(self.codec.decode(kind, document.body) for document in found.documents)
         return Page(items, found.next, found.total)
+
+    async def every[T: Entity](self, actor: Actor, kind: type[T], query: Query) -> AsyncIterator[T]:
+        """All that a query has, `query.limit` at a time, for those who need no total: that may be dear, as it
+        is brought up to date first."""
+        tenant = self.store.open(actor.tenant)
+        while documents := await tenant.query(query):
+            for document in documents:
+                yield self.codec.decode(kind, document.body)
+            if len(documents) < query.limit:
+                return
+            query = replace(query, after=(documents[-1].body[query.order], documents[-1].id))
 
 
 __all__ = ["AlreadyDone", "AlreadyExists", "Page", "Turn", "Unit", "Units", "missing", "require_revision"]

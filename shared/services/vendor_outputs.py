@@ -10,7 +10,7 @@ from pathlib import Path
 from shared.domain.kernel.errors import Invalid
 from shared.domain.pipelines.model import BuildArtifact
 from shared.domain.pipelines.results import Produced
-from shared.ports.bundles import Unpack
+from shared.ports.bundles import Pack, Unpack
 from shared.ports.ci_host import CiArtifact, CiHost, UnknownRun
 from shared.ports.source_host import Place
 from shared.services.build_results import BuildOutputs
@@ -42,6 +42,7 @@ class Fetched:
 class VendorOutputs:
     outputs: BuildOutputs
     unpack: Unpack
+    pack: Pack
 
     async def fetch(
         self, ci: CiHost, place: Place, host_run: str, folder: Path, *, with_artifacts: bool
@@ -64,8 +65,9 @@ class VendorOutputs:
             fetched.append(Fetched(artifact.name, path))
         return fetched, notes
 
-    async def keep(self, tenant: str, fetched: Sequence[Fetched]) -> tuple[Produced, list[str]]:
-        """Safe to repeat. Archives come first: what a release runs is the first artifact of its build."""
+    async def keep(self, tenant: str, run: str, fetched: Sequence[Fetched]) -> tuple[Produced, list[str]]:
+        """Of a run of ours. Safe to repeat. Archives come first: what a release runs is the first artifact
+        of its build."""
         counted, kept, notes = Produced(), list[BuildArtifact](), list[str]()
         for archive in fetched:
             folder = archive.path.with_suffix("")
@@ -78,7 +80,8 @@ class VendorOutputs:
                 counted, more = await self._count(folder)
                 notes += more
             elif paths:
-                kept += await self._keep(tenant, archive, folder, paths, {made.name for made in kept})
+                taken = {made.name for made in kept}
+                kept += await self._keep(tenant, run, archive, folder, paths, taken)
             # Each archive is small enough for the disk; all of them together, unpacked, need not be.
             await asyncio.to_thread(shutil.rmtree, folder)
         kept.sort(key=lambda made: (made.kind != ARCHIVE, made.name))
@@ -86,15 +89,26 @@ class VendorOutputs:
         return replace(counted, artifacts=tuple(kept)), notes + said
 
     async def _keep(
-        self, tenant: str, archive: Fetched, folder: Path, paths: Sequence[str], taken: set[str]
+        self,
+        tenant: str,
+        run: str,
+        archive: Fetched,
+        folder: Path,
+        paths: Sequence[str],
+        taken: set[str],
     ) -> list[BuildArtifact]:
-        """Packages and single files as they are, a folder of files as the archive that it came in."""
+        """Packages and single files as they are, a folder of files as the archive that it came in. One that
+        has it all in a folder of its own name is packed anew: Azure Pipelines puts it there."""
         found = [(Path(path).name, folder / path) for path in paths]
         if len(found) > 1 and archive.name != PACKAGES:
-            found = [(f"{archive.name}.zip", archive.path)]
+            packed = archive.path
+            if all(Path(path).parts[0] == archive.name for path in paths):
+                packed = archive.path.with_suffix(".packed")
+                await asyncio.to_thread(self.pack, folder / archive.name, packed)
+            found = [(f"{archive.name}.zip", packed)]
         kind = KINDS.get(archive.name, ARCHIVE)
         return [
-            await self.outputs.keep(tenant, _free(name, taken), kind, path)
+            await self.outputs.keep(tenant, run, _free(name, taken), kind, path)
             for name, path in found[:MAX_FILES]
         ]
 

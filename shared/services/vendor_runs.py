@@ -46,6 +46,8 @@ from shared.services.vendor_outputs import Fetched, VendorOutputs
 _log = logging.getLogger(__name__)
 LOST = timedelta(minutes=2)
 """How late a turn is taken for lost, its message having met three dying processes."""
+SEARCH_TURNS = 3
+"""How often a vendor is asked for a run that may have begun there: its list may show one a little later."""
 CANCEL_TURNS = 60
 """How often a vendor is asked to stop a run, half an hour, before it is left to its own limits."""
 
@@ -108,23 +110,32 @@ class VendorRuns:
         run = await self.units.get(actor, PipelineRun, id_in(payload, "pipelineRunId", "run"))
         pipeline = await self.units.get(actor, PipelineDefinition, run.pipeline)
         repository = await self.units.get(actor, Repository, run.repository)
-        ci, host_run, turn = self.ci.get(pipeline.provider), str(payload["hostRun"]), turn_in(payload)
+        ci, told, turn = self.ci.get(pipeline.provider), payload["hostRun"], turn_in(payload)
         if ci is None:
             return
+        host_run, wait = None if told is None else str(told), 0.0
         try:
-            await ci.cancel(place_of(repository), host_run)
+            if host_run is None:
+                host_run = await _begun(ci, place_of(repository), pipeline, run)
+            if host_run is not None:
+                await ci.cancel(place_of(repository), host_run)
+                return
+            if turn >= SEARCH_TURNS:
+                return
         except Transient as away:
             if turn >= CANCEL_TURNS:
                 _log.warning("run %s goes on at its vendor: %s", run.id, away.message)
                 return
-            again = self.units.clock.now() + next_look(turn, at_least=_wished(away))
-
-            async def reschedule(unit: Unit) -> None:
-                unit.emit(cancel_host_run(run, host_run, turn + 1, again))
-
-            await self.units.run(actor, PipelineRun.__record__.root_of(run.id), reschedule, once)
+            wait = _wished(away)
         except DeliveryError as refused:
             _log.warning("run %s goes on at its vendor: %s", run.id, refused.message)
+            return
+        again = self.units.clock.now() + next_look(turn, at_least=wait)
+
+        async def reschedule(unit: Unit) -> None:
+            unit.emit(cancel_host_run(run, host_run, turn + 1, again))
+
+        await self.units.run(actor, PipelineRun.__record__.root_of(run.id), reschedule, once)
 
     async def nudge(self, actor: Actor, repository: str, host_run: str | None = None) -> None:
         """Something has happened at the vendor: its active runs, or just that one, are looked at now."""
@@ -201,7 +212,7 @@ class VendorRuns:
                 return await self._give_up(turn, f"{gone}; start another one")
             if not seen.is_over:
                 return await self._progress(turn, seen)
-            produced, more = await self.outputs.keep(turn.run.tenant, fetched)
+            produced, more = await self.outputs.keep(turn.run.tenant, turn.run.id, fetched)
         return await self._conclude(turn, seen, produced, [*notes, *more])
 
     async def _seen(self, turn: _Turn, ci: CiHost, host_run: str) -> _Seen | None:
@@ -292,6 +303,12 @@ class VendorRuns:
     async def _commit(self, turn: _Turn, record: Callable[[Unit], Awaitable[PipelineRun]]) -> PipelineRun:
         root = PipelineRun.__record__.root_of(turn.run.id)
         return await self.units.run(turn.actor, root, record, turn.once)
+
+
+async def _begun(ci: CiHost, place: Place, pipeline: PipelineDefinition, run: PipelineRun) -> str | None:
+    """What has begun for this run, and nobody lived to record."""
+    found = await ci.started(place, pipeline.definition_path, once=run.id, since=run.created_at)
+    return None if found is None else found.id
 
 
 def _first_watch(run: PipelineRun, at: datetime) -> RunWatch:

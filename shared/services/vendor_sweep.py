@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.domain.kernel.actor import Actor, system_actor
@@ -75,12 +75,7 @@ class VendorSweep:
 
     async def _repositories(self, actor: Actor) -> AsyncIterator[Repository]:
         query = Query("repository", {}, "created_at", limit=100)
-        while True:
-            page = await self.units.list(actor, Repository, query)
-            for repository in page.items:
-                there = repository.status in (RepositoryStatus.PROVISIONED, RepositoryStatus.ARCHIVED)
-                if there and repository.provider is not Provider.EMBEDDED:
-                    yield repository
-            if page.next is None:
-                return
-            query = replace(query, after=page.next)
+        async for repository in self.units.every(actor, Repository, query):
+            there = repository.status in (RepositoryStatus.PROVISIONED, RepositoryStatus.ARCHIVED)
+            if there and repository.provider is not Provider.EMBEDDED:
+                yield repository

@@ -119,12 +119,17 @@ class Views:
     async def total(self, tenant: str, query: Query) -> Total:
         """How many documents the query's index has for its equalities: one read."""
         is_exact = await self.catch_up()
-        name = _counter(query.where)
-        found = await self._partition(tenant, query.kind).read([HEAD, name])
-        if name not in found:
-            return Total(0, is_exact)
-        generation = _Head.of(found.get(HEAD)).current
-        return Total(found[name].body["generations"].get(str(generation), 0), is_exact)
+        (count,) = await self.counted(tenant, query.kind, [query.where])
+        return Total(count, is_exact)
+
+    async def counted(
+        self, tenant: str, kind: str, equals: Sequence[Mapping[str, str | int | bool]]
+    ) -> list[int]:
+        """How many documents there are of each of these, as far as they are projected: one read for all."""
+        names = [_counter(equal) for equal in equals]
+        found = await self._partition(tenant, kind).read([HEAD, *names])
+        generation = str(_Head.of(found.get(HEAD)).current)
+        return [found[name].body["generations"].get(generation, 0) if name in found else 0 for name in names]
 
     def counts(self, kind: str, names: Iterable[str]) -> bool:
         """Whether documents of the kind are counted by the values of exactly these fields."""

@@ -183,8 +183,9 @@ def knowing(value: Any, known: dict[str, list[Any]], draw: Draw) -> Any:
         if things is None or not draw(st.integers(0, 7)):
             found[name] = knowing(one, known, draw)
         else:
-            which = draw(st.integers(0, 1023))
-            found[name] = things[which % len(things)] if things else one
+            # Half of them the first: what is named together belongs together in the world that was made.
+            is_first, which = draw(st.booleans()), draw(st.integers(0, 1023))
+            found[name] = things[0 if is_first else which % len(things)] if things else one
     return found
 
 
@@ -200,7 +201,9 @@ def turn_of(operation: Any) -> int:
     """First what makes things, repositories before what is made of them; then what reads, then what ends."""
     if operation.method == "get":
         return 2
-    if operation.path.endswith(("/abandon", "/cancel")):
+    if operation.method == "delete" or operation.path.endswith(
+        ("/abandon", "/archive", "/cancel", "/unarchive")
+    ):
         return 3
     return 0 if operation.path.startswith("/repositories") else 1
 

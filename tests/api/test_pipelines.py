@@ -167,6 +167,19 @@ async def test_a_run_is_cancelled_and_cannot_be_cancelled_again(caller: Caller) 
     assert problem["code"] == "illegal_transition"
 
 
+async def test_a_run_that_is_over_is_done_again_at_its_commit(caller: Caller) -> None:
+    run_id = await caller.a_finished_run("exit 3")
+    _, first = await caller.send("GET", f"/pipeline-runs/{run_id}")
+    status, again = await caller.send("POST", f"/pipeline-runs/{run_id}/retry")
+    assert (status, again["status"]) == (201, "Started")
+    assert again["buildNumber"] == "20260611.2"
+    _, second = await caller.send("GET", f"/pipeline-runs/{again['pipelineRunId']}")
+    assert (second["commitSha"], second["branch"]) == (first["commitSha"], first["branch"])
+    assert second["reason"] == "retry"
+    status, refused = await caller.send("POST", f"/pipeline-runs/{again['pipelineRunId']}/retry")
+    assert (status, refused["code"]) == (409, "run_active")
+
+
 async def test_runs_are_listed_by_pipeline_by_repository_and_all_together(caller: Caller) -> None:
     repository = await caller.platform.a_repository()
     made = await caller.a_pipeline(repository)

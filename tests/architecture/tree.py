@@ -75,6 +75,12 @@ def _source(path: str) -> Source:
     return Source(path)
 
 
+def forget() -> None:
+    """Let all of them go."""
+    for kept in (tracked, sources, _source):
+        kept.cache_clear()
+
+
 def dotted(node: ast.AST) -> str:
     """`a.b.c` of a name or an attribute of names; empty for anything else."""
     match node:

@@ -27,8 +27,10 @@ ADA = Signature("Ada", "ada@example.com", datetime(2026, 6, 11, 9, 0, tzinfo=UTC
 
 @dataclass
 class TokenGate:
-    """One writer, one reader; `main` is protected. Can be told to fail at recording."""
+    """One writer, one reader; `main` is protected, unless it is one that only grows. Can be told to fail at
+    recording."""
 
+    kept: frozenset[str] = frozenset()
     pushes: list[RefUpdate] = field(default_factory=list)
     failing: bool = False
 
@@ -39,7 +41,7 @@ class TokenGate:
             raise NotFound("There is no such repository.")
         if write and token == "reader":
             raise Forbidden("This token may only read.")
-        return Access(subject=token, protected=frozenset({"main"}))
+        return Access(subject=token, protected=frozenset({"main"}) - self.kept, kept=self.kept)
 
     async def pushed(self, access: Access, updates: Sequence[RefUpdate]) -> None:
         if self.failing:
@@ -106,8 +108,8 @@ class Site:
 
 
 @contextmanager
-def serving(tmp_path: Path, *, max_body: int = 2 << 30) -> Iterator[Site]:
-    host, gate = EmbeddedGit(tmp_path / "git", SteppingClock()), TokenGate()
+def serving(tmp_path: Path, *, max_body: int = 2 << 30, kept: frozenset[str] = frozenset()) -> Iterator[Site]:
+    host, gate = EmbeddedGit(tmp_path / "git", SteppingClock()), TokenGate(kept)
     asyncio.run(host.create(PLACE, default_branch="main", author=ADA, readme="# api\n"))
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))

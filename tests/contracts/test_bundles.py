@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.adapters.bundles import BadBundle, Entry, Limits, inspect, read_paths, unpack
+from shared.adapters.bundles import BadBundle, Entry, Limits, inspect, pack, read_paths, unpack
 
 Maker = Callable[[Path], None]
 
@@ -234,3 +234,22 @@ def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
 def test_a_bundle_that_is_not_there_is_the_callers_mistake(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         inspect(tmp_path / "nope")
+
+
+def test_equal_files_are_packed_to_equal_bytes_and_stay_executable(tmp_path: Path) -> None:
+    packed = []
+    for number in (1, 2):
+        folder = tmp_path / str(number)
+        (folder / "bin").mkdir(parents=True)
+        for name in ("b.txt", "bin/run", "a.txt")[:: 3 - 2 * number]:
+            (folder / name).write_bytes(name.encode())
+            os.utime(folder / name, (number * 10**9, number * 10**9))
+        (folder / "bin/run").chmod(0o755)
+        pack(folder, tmp_path / f"{number}.zip")
+        packed.append((tmp_path / f"{number}.zip").read_bytes())
+    assert packed[0] == packed[1]
+    assert inspect(tmp_path / "1.zip") == [
+        Entry("a.txt", 5, executable=False),
+        Entry("b.txt", 5, executable=False),
+        Entry("bin/run", 7, executable=True),
+    ]

@@ -49,6 +49,24 @@ async def test_what_was_begun_before_the_request_does_not_answer_it(bench: Vendo
     assert again.id != run.id
 
 
+async def test_what_a_request_has_begun_is_found_by_its_name(bench: VendorBench) -> None:
+    ci, run = bench.vendor.ci, await start(bench)
+    found = await ci.started(bench.place, BUILD, once="req-1", since=BEFORE)
+    assert found is not None
+    assert found.id == run.id
+    later = run.started_at + timedelta(seconds=2)
+    for workflow, once, since in (
+        (BUILD, "req-2", BEFORE),
+        (BUILD, "req-1", later),
+        (".github/workflows/nope.yml", "req-1", BEFORE),
+        ("../build.yml", "req-1", BEFORE),
+    ):
+        assert await ci.started(bench.place, workflow, once=once, since=since) is None
+    bench.forget_repository()
+    with pytest.raises(RepositoryMissing):
+        await ci.started(bench.place, BUILD, once="req-1", since=BEFORE)
+
+
 async def test_a_run_is_followed_to_its_end(bench: VendorBench) -> None:
     ci, run = bench.vendor.ci, await start(bench)
     bench.begin(run.id)

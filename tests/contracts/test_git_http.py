@@ -101,6 +101,18 @@ def test_a_push_that_brings_a_secret_is_refused_also_where_a_later_commit_takes_
     assert site.pending() == []
 
 
+def test_a_kept_branch_only_grows(tmp_path: Path) -> None:
+    with serving(tmp_path, kept=frozenset({"main"})) as site:
+        work = site.clone()
+        sha = site.committed(work, "a")
+        site.git("push", "-q", "origin", "main", at=work)
+        assert site.heads()["main"] == sha
+        site.git("commit", "-q", "--amend", "-m", "another past", at=work)
+        said = site.git("push", "--force", "origin", "main", at=work, fails=True)
+        assert "its history is kept: revert with a new commit on top" in said.replace("\nremote: ", " ")
+        assert site.heads()["main"] == sha
+
+
 def test_an_unprotected_branch_can_be_forced_and_deleted(site: Site) -> None:
     work = site.clone()
     site.git("checkout", "-q", "-b", "topic", at=work)

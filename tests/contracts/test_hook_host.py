@@ -70,6 +70,15 @@ async def test_the_latest_status_of_every_context_counts(vendor: VendorBench) ->
     assert await hooks.statuses(place, head) == [failed, CommitStatus("slipway/build", "success", "built")]
 
 
+async def test_every_state_comes_back_as_it_was_set(vendor: VendorBench) -> None:
+    hooks, place, head = vendor.vendor.hooks, vendor.place, vendor.head
+    states = ("pending", "success", "failure", "error")
+    for state in states:
+        await hooks.set_status(place, head, CommitStatus(f"ci/{state}", state))
+    found = {status.context: status.state for status in await hooks.statuses(place, head)}
+    assert found == {f"ci/{state}": state for state in states}
+
+
 async def test_a_commit_that_is_not_there_has_no_status(vendor: VendorBench) -> None:
     hooks, place = vendor.vendor.hooks, vendor.place
     for sha in ("0" * 40, "main"):

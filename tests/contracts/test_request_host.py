@@ -141,6 +141,7 @@ async def test_a_merge_by_a_user_is_told_with_what_the_target_got(vendor: Vendor
     assert await vendor.vendor.source.head(vendor.place, "main") == sha
     merged = await found(vendor, request.number)
     assert (merged.status, merged.merge_sha) == (HostRequestStatus.MERGED, sha)
+    assert (request.merged_by, merged.merged_by) == (None, "octocat")
     assert merged == (await requests_of(vendor).requests(vendor.place, since=BEFORE))[0]
 
 

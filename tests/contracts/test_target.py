@@ -170,6 +170,40 @@ async def test_the_same_revision_is_started_again_when_it_died(
     assert artifact.fetched == 1
 
 
+@pytest.mark.parametrize("edit", ["other\n", None], ids=["edited", "removed"])
+async def test_a_file_that_somebody_changed_is_told_and_made_anew(
+    target: FolderTarget, root: Path, pack: Pack, edit: str | None
+) -> None:
+    artifact = pack({"pages/index.txt": "hello\n"})
+    await target.apply(workload(artifact), artifact)
+    file = folder(root) / "current" / "pages" / "index.txt"
+    (file.parent / "__pycache__").mkdir()
+    assert (await target.observe(*PLACE)).altered == "", "what a service makes itself is no change"
+    if edit is None:
+        file.unlink()
+    else:
+        file.write_text(edit)
+    seen = await target.observe(*PLACE)
+    assert (seen.altered, seen.revision) == ("pages/index.txt", "rev-1.0.0")
+    await target.apply(workload(artifact), artifact)
+    assert ((await target.observe(*PLACE)).altered, file.read_text()) == ("", "hello\n")
+
+
+async def test_a_service_whose_files_were_changed_is_started_anew(
+    target: FolderTarget, root: Path, pack: Pack
+) -> None:
+    artifact = pack(SERVICE)
+    await target.apply(workload(artifact), artifact)
+    (old,) = running(root)
+    (folder(root) / "current" / "server.py").write_text("import sys; sys.exit(1)\n")
+    assert (await target.observe(*PLACE)).altered == "server.py"
+    live = await target.apply(workload(artifact), artifact)
+    assert live.health == "healthy"
+    assert old not in running(root)
+    assert len(running(root)) == 1
+    assert len(list((folder(root) / "seals").iterdir())) == 1
+
+
 @pytest.mark.parametrize(
     ("variables", "message"),
     [

@@ -40,8 +40,11 @@ def test_every_slipway_command_exists(line: str, capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit) as asked:
         main([command, "--help"])
     assert asked.value.code == 0
-    assert command in capsys.readouterr().out
-    assert set(rest) <= set(QUEUES)
+    told = capsys.readouterr().out
+    assert command in told
+    switches = {word for word in rest if word.startswith("-")}
+    assert set(rest) - switches <= set(QUEUES)
+    assert {switch for switch in switches if switch not in told} == set()
 
 
 def test_every_module_that_is_run_is_there() -> None:

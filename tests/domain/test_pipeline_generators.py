@@ -1,8 +1,10 @@
 """What is generated for each type of module on each host: the same bytes always, and valid for the vendor."""
 
 import hashlib
+import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,56 @@ def test_what_runs_gets_an_image_and_what_does_not_gets_none() -> None:
         stages = [each["stage"] for each in parsed(Provider.AZURE_DEVOPS, module_type)["stages"]]
         expected = ["build", *(["image"] if shape.has_image else []), "publish"]
         assert list(jobs) == stages == expected
+
+
+def script_of(provider: Provider, toolchain: Toolchain) -> str:
+    """What packs the archive, out of the text of a vendor's definition."""
+    data = parsed(provider, ModuleType.MICROSERVICE, toolchain=toolchain)
+    if provider is Provider.GITHUB:
+        steps = data["jobs"]["build"]["steps"]
+    else:
+        steps = data["stages"][0]["jobs"][0]["steps"]
+    (found,) = [each for each in steps if each.get("env") == {"MODULE": "reservations-api"}]
+    return "set -eo pipefail\n" + str(found.get("run") or found["bash"])
+
+
+@pytest.mark.parametrize("provider", VENDORS)
+@pytest.mark.parametrize(
+    ("toolchain", "built", "files"),
+    [
+        (Toolchain.PYTHON, "__pycache__/junk.pyc", {"slipway.yml", "app/main.py"}),
+        (Toolchain.NODE, "dist/index.html", {"slipway.yml", "index.html"}),
+        (Toolchain.NODE, "node_modules/junk.js", {"slipway.yml", "app/main.py"}),
+    ],
+    ids=["python", "node that builds", "node that does not"],
+)
+def test_what_runs_leaves_one_archive_with_what_a_target_runs_at_its_root(
+    provider: Provider, toolchain: Toolchain, built: str, files: set[str], tmp_path: Path
+) -> None:
+    tracked = ("slipway.yml", "app/main.py", "tests/test_main.py", ".npmrc", ".github/workflows/x.yml")
+    digests = set()
+    for number in ("one", "two"):
+        checkout = tmp_path / number
+        for path in (*tracked, built):
+            (checkout / path).parent.mkdir(parents=True, exist_ok=True)
+            (checkout / path).write_text(path)
+        for command in (["init", "--quiet"], ["add", "--force", *tracked]):
+            subprocess.run(["git", *command], cwd=checkout, check=True)
+        script = script_of(provider, toolchain)
+        subprocess.run(["bash", "-c", script], cwd=checkout, check=True, env={**os.environ, "MODULE": "api"})
+        packed = checkout / "slipway-archive" / "api.tar.gz"
+        assert list(packed.parent.iterdir()) == [packed]
+        with tarfile.open(packed) as archive:
+            members = [each.name.removeprefix("./") for each in archive.getmembers() if each.isfile()]
+        assert set(members) == files
+        digests.add(hashlib.sha256(packed.read_bytes()).hexdigest())
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("provider", VENDORS)
+def test_a_library_leaves_no_archive(provider: Provider) -> None:
+    assert b"slipway-archive" not in text_of(provider, ModuleType.LIBRARY)
+    assert b"slipway-archive" in text_of(provider, ModuleType.BLAZOR_SHELL)
 
 
 @pytest.mark.parametrize("provider", VENDORS)

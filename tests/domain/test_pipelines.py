@@ -173,7 +173,7 @@ def test_a_step_left_running_at_the_end_is_one_we_do_not_know_about() -> None:
 
 @pytest.mark.parametrize("status", list(RunStatus))
 def test_cancel_wins_in_every_state_that_is_not_terminal(status: RunStatus) -> None:
-    run = a_run(status=status)
+    run = a_run(status=status, attempt=1)
     if status in RUN.terminal:
         with pytest.raises(IllegalTransition):
             cancel(run, "user:ann", AT)

@@ -1,24 +1,34 @@
 """Source control decisions: names, protection, checks and the policy gate."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from shared.domain.kernel.errors import IllegalTransition, Invalid
 from shared.domain.source.errors import (
     ChecksNotPassed,
+    ManagedRepository,
     ProtectedBranch,
     ProviderUnavailable,
     PullRequestExists,
+    RepositoryIsArchived,
     RepositoryNotReady,
     ReservedProject,
     SameBranch,
 )
 from shared.domain.source.lifecycle import (
+    archive_repository,
     check_branch_name,
     complete_repository,
     new_branch,
     request_repository,
+    require_readable,
     require_ready,
+    require_unarchived,
     require_unprotected,
+    require_writable,
+    unarchive_repository,
 )
 from shared.domain.source.model import (
     Check,
@@ -41,6 +51,8 @@ from shared.domain.source.pull_requests import (
 )
 from shared.domain.source.reviews import record_check
 from tests.support.policies import ANN, NEWER, NOW, SHA, a_repository, a_wish, an_index
+
+LATER = NOW + timedelta(hours=1)
 
 
 def an_open_one() -> PullRequest:
@@ -72,6 +84,33 @@ class TestRepository:
         with pytest.raises(RepositoryNotReady):
             require_ready(requested)
         require_ready(complete_repository(requested, NOW).entity)
+
+    def test_an_archived_one_is_read_only_until_it_is_taken_back(self) -> None:
+        made = complete_repository(request_repository(a_repository()).entity, NOW).entity
+        away = archive_repository(made, "user:ann", LATER)
+        assert (away.entity.status, away.entity.updated_at) == (RepositoryStatus.ARCHIVED, LATER)
+        assert [(event.type, event.payload["archivedBy"]) for event in away.events] == [
+            ("RepositoryArchived", "user:ann")
+        ]
+        require_readable(away.entity)
+        for refuses in (require_ready, require_writable, require_unarchived):
+            with pytest.raises(RepositoryIsArchived, match="unarchive it"):
+                refuses(away.entity)
+        back = unarchive_repository(away.entity, "user:bob", LATER)
+        assert [event.type for event in back.events] == ["RepositoryUnarchived"]
+        require_writable(back.entity)
+
+    def test_only_what_is_provisioned_is_archived_and_nothing_that_slipway_keeps(self) -> None:
+        requested = request_repository(a_repository()).entity
+        with pytest.raises(IllegalTransition, match="cannot archive"):
+            archive_repository(requested, "user:ann", NOW)
+        with pytest.raises(RepositoryNotReady):
+            require_readable(requested)
+        made = complete_repository(requested, NOW).entity
+        with pytest.raises(IllegalTransition, match="cannot unarchive"):
+            unarchive_repository(made, "user:ann", NOW)
+        with pytest.raises(ManagedRepository, match="cannot be archived"):
+            archive_repository(replace(made, is_managed=True), "user:ann", NOW)
 
 
 class TestBranch:

@@ -1,4 +1,5 @@
-"""What the crash point tests share: a fast folder, and the world that they all start from."""
+"""What the fault tests share: a folder on a disk, for processes that are killed for good; and of the crash
+points a fast one, with the world that they all start from."""
 
 import os
 import tempfile
@@ -11,6 +12,13 @@ from tests.faults.crash_points.cases import Base
 
 _MEMORY = Path("/dev/shm")
 """Files in memory: thousands of folders are copied, and none has to outlive the tests."""
+
+
+@pytest.fixture
+def disk() -> Iterator[Path]:
+    """Where a commit waits for the disk, as it does for a user; `tmp_path` may lie in memory."""
+    with tempfile.TemporaryDirectory(prefix="slipway-faults-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import aiohttp
 import psutil
 import pytest
 
-from tests.faults.test_host_killed import Killer, Stubborn, quiet, session
+from tests.faults.test_host_killed import NO_LOOKS, Killer, Stubborn, quiet, session
 from tests.support.journey import MODULE, PATIENCE, Journey, pipeline, processes_of, service
 from tests.support.process import ServerProcess
 
@@ -56,14 +56,14 @@ async def said(journey: Journey, url: str) -> set[str]:
 
 @pytest.mark.journey
 async def test_a_canary_whose_host_is_killed_ends_whole(
-    tmp_path: Path,
+    disk: Path,
     session: aiohttp.ClientSession,
 ) -> None:
     seed = int(os.environ.get("FAULT_SEED") or random.randrange(1_000_000))
     print(f"FAULT_SEED={seed}")  # noqa: T201 - shown where the test fails
-    data_dir = tmp_path / "data"
+    data_dir = disk / "data"
     try:
-        with ServerProcess(data_dir) as server:
+        with ServerProcess(data_dir, environment=NO_LOOKS) as server:
             journey = Journey(session, server, "acme", caller=Stubborn)
             killer = Killer(server, seed)
 

@@ -28,6 +28,8 @@ from tests.support.process import ServerProcess
 
 type Json = Any
 
+NO_LOOKS = {"SLIPWAY_DRIFT_SCHEDULE": "0 0 0 29 2 *"}
+"""A look that happens to come while a killed host is away finds its services ill, and says so."""
 EVENTS = {
     "ProvisionRepository": (2, "repositoryId"),
     "RepositoryProvisioned": (2, "repositoryId"),
@@ -48,6 +50,7 @@ EVENTS = {
     "ReleaseApproved": (3, "promotionId"),
     "DeploymentRequested": (3, "deploymentId"),
     "ReconcileRequested": (3, "deploymentId"),
+    "DesiredStateCommitted": (3, "sha"),
     "GitOpsSynced": (3, "syncStateId"),
     "DeploymentPromoted": (3, "promotionId"),
 }
@@ -119,19 +122,19 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.mark.journey
 async def test_a_host_killed_ten_times_loses_nothing_and_does_nothing_twice(
-    tmp_path: Path, session: aiohttp.ClientSession
+    disk: Path, session: aiohttp.ClientSession
 ) -> None:
     seed = int(os.environ.get("FAULT_SEED") or random.randrange(1_000_000))
     print(f"FAULT_SEED={seed}")  # noqa: T201 - shown where the test fails
-    data_dir = tmp_path / "data"
+    data_dir = disk / "data"
     try:
-        with ServerProcess(data_dir) as server:
+        with ServerProcess(data_dir, environment=NO_LOOKS) as server:
             killer = Killer(server, seed)
             told = await deliver(Journey(session, server, "acme", caller=Stubborn), killer)
             assert killer.strikes == 10
             await quiet(session, server)
             await assert_answers_again(told.journey)
-            await assert_git_has_each_commit_once(told, tmp_path)
+            await assert_git_has_each_commit_once(told, disk)
             answer = await told.journey.answer(told.staging["url"])
             assert answer == {"greeting": "Hello, world", "commit": told.build["commitSha"]}
             assert server.terminate() == 0

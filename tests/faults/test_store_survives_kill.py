@@ -71,8 +71,8 @@ async def batches(partition: Partition) -> dict[int, int]:
     return counts
 
 
-async def test_what_was_committed_survives_a_kill_whole(tmp_path: Path) -> None:
-    path, said = tmp_path / "store.db", -1
+async def test_what_was_committed_survives_a_kill_whole(disk: Path) -> None:
+    path, said = disk / "store.db", -1
     for _ in range(KILLS):
         said = max(run_and_kill(path, after=random.uniform(0, 0.15)))
         store = open_store(path)

@@ -19,7 +19,12 @@ from tests.support.host import serving
 from tests.support.process import ServerProcess
 
 ENDPOINTS = endpoint_table(declared())
-TIMERS = {"source_sweep": "*/10 * * * * *", "housekeeping": "0 17 * * * *", "retention": "0 41 2 * * *"}
+TIMERS = {
+    "source_sweep": "*/10 * * * * *",
+    "gitops_sweep": "0 */3 * * * *",
+    "housekeeping": "0 17 * * * *",
+    "retention": "0 41 2 * * *",
+}
 FEEDS = {"outbox_relay": None, "views_projector": VIEWS_LEASES}
 """Function -> prefix of its leases: one reader must not take the other's."""
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from infra.app_settings import SWEEP_MINUTES
+from infra.app_settings import DRIFT_MINUTES, SWEEP_MINUTES
 from infra.costs import FREE, PRICED, floor, report
 from infra.recording import Recording
 from tests.infra.checks import Functions
@@ -33,9 +33,14 @@ def test_a_budget_leaves_room_above_the_floor(variant: str, recordings: dict[str
     assert monthly(recordings[variant]) < 0.8 * budget.inputs["amount"]
 
 
-def test_the_sweep_is_priced_as_often_as_it_runs(functions: dict[str, Functions]) -> None:
-    (sweep,) = (each for each in functions["dev"] if each.name == "source_sweep")
-    assert sweep.trigger["schedule"] == f"0 */{SWEEP_MINUTES} * * * *"
+@pytest.mark.parametrize(
+    ("name", "minutes"), [("source_sweep", SWEEP_MINUTES), ("gitops_sweep", DRIFT_MINUTES)]
+)
+def test_a_sweep_is_priced_as_often_as_it_runs(
+    functions: dict[str, Functions], name: str, minutes: int
+) -> None:
+    (sweep,) = (each for each in functions["dev"] if each.name == name)
+    assert sweep.trigger["schedule"] == f"0 */{minutes} * * * *"
 
 
 def test_the_report_says_how_large_the_program_is(recordings: dict[str, Recording]) -> None:

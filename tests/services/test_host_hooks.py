@@ -2,19 +2,17 @@
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shared.domain.kernel.actor import system_actor
-from shared.domain.kernel.errors import Forbidden
+from shared.domain.kernel.errors import Forbidden, Transient
 from shared.domain.kernel.ids import parse_id
-from shared.domain.source.model import Repository, RepositoryStatus
 from shared.ports.ci_host import HookEvent
+from shared.ports.source_host import Place
 from shared.services.host_hooks import reachable, secret_of
-from shared.services.unit import Unit
 from tests.support.api import Answer
 from tests.support.host_bench import PLACE, HostBench, a_host_bench
 from tests.support.vendors import FolderVendor, signature
@@ -138,16 +136,46 @@ async def test_a_vendor_that_refuses_the_webhook_does_not_stop_the_sweep(
     assert "gets no webhook: The token may not write webhooks." in caplog.text
 
 
-async def test_an_archived_repository_loses_its_webhook_and_its_secret(bench: HostBench) -> None:
-    async def archive(unit: Unit) -> None:
-        repository = await unit.get(Repository, key_of(bench))
-        unit.put(replace(repository, status=RepositoryStatus.ARCHIVED))
-
-    root = Repository.__record__.root_of(key_of(bench))
-    await bench.api.app.units.run(SOURCE, root, archive)
-    await bench.sweep()
+async def test_an_archived_repository_loses_its_webhook_and_its_secret_until_it_is_back(
+    bench: HostBench,
+) -> None:
+    path, known = f"/repositories/{bench.repository}", await secret(bench)
+    await bench.api.expect(200, "POST", f"{path}/archive")
+    await bench.api.drain()
     assert await bench.vendor.hooks(PLACE) == []
     assert await bench.api.app.vault.versions("acme", secret_of(key_of(bench))) == []
+    await bench.push("topic")
+    assert await bench.sweep() == 0
+    await bench.api.expect(200, "POST", f"{path}/unarchive")
+    await bench.api.drain()
+    [hook] = await bench.vendor.hooks(PLACE)
+    assert hook.url.endswith(bench.repository)
+    assert await secret(bench) != known
+    assert await bench.sweep() == 1
+
+
+async def test_a_webhook_that_could_not_be_removed_is_removed_by_the_sweep(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Away(FolderVendor):
+        is_away = False
+
+        async def remove_hook(self, place: Place, hook: str) -> None:
+            if self.is_away:
+                raise Transient("GitHub is away.")
+            await super().remove_hook(place, hook)
+
+    async with a_host_bench(tmp_path, kind=Away, github_url="http://127.0.0.1:9") as bench:
+        vendor = bench.vendor
+        assert isinstance(vendor, Away)
+        vendor.is_away = True
+        await bench.api.expect(200, "POST", f"/repositories/{bench.repository}/archive")
+        await bench.api.drain()
+        assert len(await vendor.hooks(PLACE)) == 1
+        assert "keeps its webhook: GitHub is away." in caplog.text
+        vendor.is_away = False
+        await bench.sweep()
+        assert await vendor.hooks(PLACE) == []
 
 
 @pytest.mark.parametrize(

@@ -98,15 +98,17 @@ async def test_closed_and_reopened_there_it_is_so_here(bench: HostBench) -> None
     assert await bench.later(minutes=11) == 0
 
 
-async def test_a_squash_there_is_a_fact_here(bench: HostBench) -> None:
+@pytest.mark.parametrize(("by", "subject"), [("ada", "github:ada"), (None, "system:github")])
+async def test_a_squash_there_is_a_fact_here(bench: HostBench, by: str | None, subject: str) -> None:
     path = await bench.ours()
     squashed = await bench.push("main", "squashed.txt")
-    await bench.vendor.change(PLACE, 100, status=MERGED, merge_sha=squashed)
+    await bench.vendor.change(PLACE, 100, status=MERGED, merge_sha=squashed, merged_by=by)
     await bench.sweep()
     request = await bench.get(path)
     assert (request["status"], request["mergeCommitSha"]) == ("Merged", squashed)
-    assert (request["mergedAtHost"], request["mergedBy"]) == (True, "system:github")
+    assert (request["mergedAtHost"], request["mergedBy"]) == (True, subject)
     audit = await bench.api.expect(200, "GET", f"/audit-entries?resourceId={path.rpartition('/')[2]}")
+    assert audit["entries"][-1]["actor"]["subject"] == subject
     assert audit["entries"][-1]["reason"] == "merged at the vendor, not by Slipway"
 
 

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from shared.adapters.embedded.blobs import FileBlobs
+from shared.adapters.embedded.store import SqliteStore
 from shared.adapters.runners import junit
 from shared.domain.pipelines.definition import ArtifactSpec
+from shared.names import INDEXES
+from shared.services.artifact_blobs import ArtifactBlobs
 from shared.services.build_results import BuildOutputs
 from shared.services.report_files import find
 from tests.support.app import SteppingClock
@@ -65,11 +68,14 @@ def test_no_link_is_followed_in_search_of_a_report(folder: Path) -> None:
 @pytest.mark.parametrize("text", [b"<coverage " * 10_000, b'<coverage line-rate="' + b"1" * 20_000])
 async def test_a_report_of_coverage_that_never_ends_is_put_aside(folder: Path, text: bytes) -> None:
     (folder / "c.xml").write_bytes(text)
-    blobs = FileBlobs(folder.parent / "blobs", base_url="http://x", clock=SteppingClock())
-    outputs = BuildOutputs(blobs, junit.count)
+    clock = SteppingClock()
+    store = SqliteStore(folder.parent / "store.db", INDEXES, clock)
+    blobs = FileBlobs(folder.parent / "blobs", base_url="http://x", clock=clock)
+    outputs = BuildOutputs(ArtifactBlobs(store, blobs, clock), junit.count)
     definition = a_definition(artifacts=[ArtifactSpec("a", "a.xml")], coverage_report="c.xml")
     began = time.perf_counter()
-    collected = await outputs.collect("acme", folder, definition, with_artifacts=False)
+    collected = await outputs.collect("acme", "0" * 32, folder, definition, with_artifacts=False)
+    await store.aclose()
     assert time.perf_counter() - began < 1
     assert collected.produced.coverage is None
     assert "not in Cobertura's format" in collected.notes[0]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -16,102 +16,17 @@ from shared.domain.environments.model import Environment, environment_id
 from shared.domain.gitops.model import Manifest
 from shared.domain.kernel.ids import child_id
 from shared.domain.kernel.record import Entity
-from shared.domain.pipelines.model import BuildResult, PipelineRun, RunStatus
+from shared.domain.pipelines.model import BuildResult, PipelineRun
 from shared.domain.promotions.model import DecisionRecord, Promotion, decision_id
 from shared.domain.releases.errors import BuildNotReleasable
 from shared.domain.releases.model import Release, ReleaseTrack, release_track_id
 from shared.domain.retention.periods import BUILDS, DEFAULTS, GRACE, RELEASES, USUAL, Periods
 from shared.domain.source.model import PolicyEvaluation, PullRequest, PullRequestStatus
-from shared.names import INDEXES
-from shared.ports.store import Query, Store
 from shared.services.audit import Audit
-from shared.services.releases import Plan
-from shared.services.retention import Retention
-from shared.services.tenants import Tenants
-from shared.services.unit import Unit
-from shared.services.views import Views
 from shared.settings import BadSettings, Settings
 from tests.support.app import START
-from tests.support.releases import ANN, BOB, TENANT, Crash, Delivery, DyingStore, a_delivery
-
-YEAR = timedelta(days=365)
-ALWAYS = 10 * YEAR
-
-
-@dataclass
-class Kept:
-    """A delivery, the totals of its lists, and what keeps it tidy."""
-
-    world: Delivery
-    views: Views
-    retention: Retention
-
-    @classmethod
-    def of(cls, world: Delivery, store: Store | None = None) -> "Kept":
-        tenants = Tenants(world.store)
-        views = Views(world.store, INDEXES, feed=world.store, others=(tenants,))
-        units = world.units if store is None else replace(world.units, store=store)
-        return cls(world, views, Retention(units, world.blobs, tenants))
-
-    async def after(self, time: timedelta) -> list[str]:
-        """The kinds of what goes, that long from now."""
-        self.world.clock.advance(seconds=time.total_seconds())
-        return await self.go()
-
-    async def go(self, *, dry: bool = False) -> list[str]:
-        await self.views.catch_up()
-        gone = await self.retention.run(dry=dry)
-        await self.views.catch_up()
-        return [each.kind for each in gone]
-
-    async def there[T: Entity](self, kind: type[T], entity_id: str) -> bool:
-        return await self.world.units.find(ANN, kind, entity_id) is not None
-
-    async def total(self, kind: str) -> int:
-        return (await self.views.total(TENANT, Query(kind, {}, "created_at"))).count
-
-    async def listed(self, kind: str) -> int:
-        return len(await self.world.store.open(TENANT).query(Query(kind, {}, "created_at")))
-
-    async def a_run(self, build: BuildResult) -> PipelineRun:
-        """The run of a build, with its log."""
-        run = PipelineRun(
-            id=build.pipeline_run,
-            tenant=TENANT,
-            project=build.project,
-            module=build.module,
-            repository=build.repository,
-            pipeline=build.pipeline,
-            branch=build.branch,
-            commit_sha=build.commit_sha,
-            reason="",
-            build_number=build.build_number,
-            pull_request=None,
-            requested_by=ANN.subject,
-            status=RunStatus.SUCCEEDED,
-            build_result=build.id,
-            finished_at=self.world.clock.now(),
-            deadline_at=START,
-            created_at=build.created_at,
-            updated_at=START,
-        )
-        await self.world.blobs.append(TENANT, run.logs_path, b"a line\n")
-        return await self.put(run)
-
-    async def put[T: Entity](self, entity: T) -> T:
-        async def turn(unit: Unit) -> T:
-            return unit.put(entity)
-
-        return await self.world.units.run(ANN, entity.__record__.root_of(entity.id), turn)
-
-    async def a_release(self, environment: str = "dev") -> tuple[BuildResult, PipelineRun, Plan]:
-        """Built, run and deployed (or planned) in that environment."""
-        found = await self.world.repositories.find_named(ANN, "proj-x", "api")
-        build = await self.world.a_build(found or await self.world.a_repository())
-        run = await self.a_run(build)
-        plan = await self.world.a_plan(build, environment)
-        await self.world.drain()
-        return build, run, plan
+from tests.support.releases import ANN, BOB, TENANT, Crash, DyingStore, a_delivery
+from tests.support.retention import ALWAYS, YEAR, Kept
 
 
 @pytest.fixture
@@ -195,7 +110,10 @@ async def test_what_a_release_was_made_of_stays_as_long_as_the_release(kept: Kep
     assert not await kept.there(BuildResult, build.id)
     for still in (newer, newest):
         assert await kept.there(Release, still.release.id), "what runs, and what it can be rolled back to"
-    assert await kept.after(ALWAYS) == []
+    assert await kept.after(ALWAYS) == ["artifact"], "what the oldest one was made of"
+    for made_of, is_kept in ((plan, False), (newer, True), (newest, True)):
+        for part in made_of.release.components:
+            assert (await kept.world.blobs.info(TENANT, part.ref) is not None) == is_kept
 
 
 async def test_a_release_goes_with_all_that_was_decided_about_it(kept: Kept) -> None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -16,14 +16,18 @@ from shared.domain.kernel.errors import Conflict, NotFound, Permanent, StaleRevi
 from shared.domain.kernel.events import Event
 from shared.domain.kernel.ids import root_id
 from shared.domain.kernel.record import Entity, RecordKind
+from shared.domain.source.model import Repository, repository_id
 from shared.names import INDEXES
-from shared.ports.store import Query
+from shared.ports.store import Query, Store
 from shared.services.audit import Audit
 from shared.services.keys import Keys
 from shared.services.once import AlreadyDone
 from shared.services.unit import Unit, Units
+from shared.services.views import Views
 from tests.support.app import CountingIds, SteppingClock
+from tests.support.counting import CountingStore
 from tests.support.once import Request
+from tests.support.policies import a_repository
 
 ANN = Actor("user:ann", ActorKind.HUMAN, "acme")
 RIVAL = Actor("user:eve", ActorKind.HUMAN, "rival")
@@ -222,3 +226,22 @@ class Bound(Request):
     def check(self, marker: dict[str, Any]) -> None:
         if marker["fingerprint"] != self.fingerprint:
             raise Reused
+
+
+async def test_all_that_a_query_has_is_read_by_pages_and_without_a_total(tmp_path: Path) -> None:
+    store, clock = SqliteStore(tmp_path / "store.db", INDEXES, SteppingClock()), SteppingClock()
+    counting = CountingStore(store)
+    views = Views(cast(Store, counting), INDEXES, store)
+    units = Units(cast(Store, counting), RecordCodec(), clock, CountingIds(), views=views)
+    for name in ("c", "a", "e", "b", "d"):
+
+        async def put(unit: Unit, name: str = name) -> None:
+            unit.put(a_repository(id=repository_id("acme", "proj-x", name), name=name))
+
+        root = Repository.__record__.root_of(repository_id("acme", "proj-x", name))
+        await units.run(ANN, root, put)
+    counting.operations.clear()
+    found = units.every(ANN, Repository, Query("repository", {}, "name", limit=2))
+    assert [repository.name async for repository in found] == ["a", "b", "c", "d", "e"]
+    assert [each.kind for each in counting.operations] == ["query"] * 3
+    await store.aclose()

@@ -1,5 +1,7 @@
 """Runs at a vendor, on a made-up CI: begun once, followed to their end, stopped when we say so."""
 
+import io
+import zipfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -200,6 +202,27 @@ async def test_a_run_that_was_cancelled_before_it_began_is_never_started(bench: 
     assert bench.ci.runs() == {}
 
 
+async def test_what_a_dead_worker_has_begun_there_is_stopped_with_the_run(bench: Bench) -> None:
+    run = await bench.start()
+    place = Place("acme", "proj-x", "theirs")
+    once = parse_id(run, "run") or ""
+    await bench.api.expect(200, "POST", f"/pipeline-runs/{run}/cancel")
+    bench.ci.troubles.append(Transient("away"))
+    await bench.api.drain()
+    # Its vendor shows it a little later.
+    since = bench.api.app.clock.now()
+    await bench.ci.start(place, WORKFLOW, ref="main", inputs={}, once=once, since=since)
+    await bench.later()
+    assert bench.ci.runs()["1"]["conclusion"] == "cancelled"
+
+
+async def test_a_vendor_is_not_asked_for_ever_for_a_run_that_never_began(bench: Bench) -> None:
+    await bench.api.expect(200, "POST", f"/pipeline-runs/{await bench.start()}/cancel")
+    for _ in range(6):
+        await bench.later()
+    assert bench.ci.calls == ["started"] * 3
+
+
 async def test_a_run_that_somebody_deleted_is_errored(bench: Bench) -> None:
     run = await bench.begun()
     bench.ci.delete("1")
@@ -308,6 +331,21 @@ async def test_a_report_that_comes_first_ends_the_run(bench: Bench) -> None:
     shown = await bench.run(run)
     assert shown["status"] == "Succeeded"
     assert (await bench.result(run))["artifacts"] == []
+
+
+async def test_a_folder_has_its_files_at_the_root_whoever_packed_it(bench: Bench) -> None:
+    """Azure Pipelines has all of an artifact in a folder of its name."""
+    files = {"slipway.yml": b"{}\n", "bin/app": b"x = 1\n"}
+    run = await bench.begun()
+    bench.ci.complete("1")
+    left = {"site": {f"site/{path}": content for path, content in files.items()}, "plain": files}
+    bench.ci.change("1", artifacts=left)
+    await bench.later()
+    blobs, made = bench.api.app.blobs, (await bench.result(run))["artifacts"]
+    assert [each["name"] for each in made] == ["plain.zip", "site.zip"]
+    for each in made:
+        with zipfile.ZipFile(io.BytesIO(await blobs.read("acme", each["ref"]))) as archive:
+            assert {name: archive.read(name) for name in archive.namelist()} == files
 
 
 async def test_hostile_and_oversized_artifacts_are_left_out_and_named(bench: Bench) -> None:

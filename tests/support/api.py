@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -121,16 +122,23 @@ class Api:
 def find_endpoint(method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
     """As the host routes: a literal segment beats a parameter."""
     bare = path.partition("?")[0]
-    found = []
-    for endpoint in endpoint_table(declared()):
-        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", endpoint.path)
-        match = re.fullmatch(pattern, bare)
-        if endpoint.method == method and match:
-            found.append((len(endpoint.params), endpoint, match.groupdict()))
+    found = [
+        (len(endpoint.params), endpoint, match.groupdict())
+        for endpoint, pattern in _served()
+        if endpoint.method == method and (match := pattern.fullmatch(bare))
+    ]
     if not found:
         raise AssertionError(f"no endpoint for {method} {path}")
     _, endpoint, route = min(found, key=lambda one: one[0])
     return endpoint, route
+
+
+@cache
+def _served() -> list[tuple[Endpoint, re.Pattern[str]]]:
+    return [
+        (endpoint, re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", endpoint.path)))
+        for endpoint in endpoint_table(declared())
+    ]
 
 
 def an_api(
@@ -202,10 +210,19 @@ async def a_world(api: Api) -> World:
         "policyId": "default",
         "reviewer": "user:bob",
         "sha": "a" * 40,
+        **await _refs(api, repository["repositoryId"]),
         **await _deliverables(api, run["buildResultId"]),
         **await _a_stack(api),
     }
     return World(api, ids, {"stagingPromotionId": release["promotionId"]})
+
+
+async def _refs(api: Api, repository: str) -> dict[str, str]:
+    """A branch that nobody needs, and the commit that it begins at."""
+    place = f"/repositories/{repository}"
+    branch = await api.expect(201, "POST", f"{place}/branches", {"name": "feature/spare"})
+    commits = await api.expect(200, "GET", f"{place}/commits?sha={branch['head']}")
+    return {"branchId": branch["branchId"], "commitId": commits["items"][0]["commitId"]}
 
 
 async def _merged(api: Api, repository: str) -> Any:

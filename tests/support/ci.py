@@ -45,6 +45,10 @@ class MadeUpCi:
             self._write(runs | {found: {"once": once, "workflow": workflow, "ref": ref, "sha": sha}})
         return self._run(found)
 
+    async def started(self, place: Place, workflow: str, *, once: str, since: datetime) -> CiRun | None:
+        self._called("started")
+        return next((self._run(key) for key, run in self.runs().items() if run["once"] == once), None)
+
     async def find(self, place: Place, run: str) -> CiRun | None:
         self._called("find")
         return self._run(run) if run in self.runs() else None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from shared.adapters.bundles import unpack
+from shared.adapters.bundles import pack, unpack
 from shared.adapters.definitions import YamlDefinitions
 from shared.adapters.embedded.blobs import FileBlobs
 from shared.adapters.runners import reports
@@ -26,6 +26,7 @@ from shared.domain.pipelines.model import ModuleType, PipelineDefinition, Pipeli
 from shared.domain.source.model import Repository
 from shared.ports.runner import Runner
 from shared.ports.source_host import FileChange, Signature
+from shared.services.artifact_blobs import ArtifactBlobs
 from shared.services.branches import place_of
 from shared.services.build_results import BuildOutputs
 from shared.services.pipelines import PipelineDraft, Pipelines
@@ -173,7 +174,7 @@ def a_platform(
     work = folder / "work"
     runner = runner or SubprocessRunner(work, output_cap=1 << 20, path=f"{BIN}:/usr/local/bin:/usr/bin:/bin")
     definitions = YamlDefinitions()
-    outputs = BuildOutputs(blobs, reports.count)
+    outputs = BuildOutputs(ArtifactBlobs(source.units.store, blobs, source.clock), reports.count)
     executor = RunExecutor(
         units=source.units,
         host=source.host,
@@ -189,7 +190,11 @@ def a_platform(
         definitions=definitions,
         executor=executor,
         vendor_runs=VendorRuns(
-            source.units, source.host, {}, VendorLogs(blobs, source.clock), VendorOutputs(outputs, unpack)
+            source.units,
+            source.host,
+            {},
+            VendorLogs(blobs, source.clock),
+            VendorOutputs(outputs, unpack, pack),
         ),
         run_logs=RunLogs(source.units, blobs),
         run_limit=run_limit,

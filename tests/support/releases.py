@@ -31,9 +31,10 @@ from shared.names import INDEXES
 from shared.ports.source_host import FileChange, Place, Signature
 from shared.ports.store import Document, Partition, Query, Store, TenantStore, Walk, Write
 from shared.ports.target import Target
-from shared.services.branches import place_of
+from shared.services.branches import Branches, place_of
 from shared.services.deployments import Deployments
 from shared.services.desired_state import DesiredStates
+from shared.services.drift import Drifts
 from shared.services.environments import Environments, Lanes
 from shared.services.freeze_windows import FreezeWindows
 from shared.services.gitops import GitOps
@@ -78,6 +79,8 @@ class Delivery:
     controls: RolloutControls
     rules: FreezeWindows
     desired_states: DesiredStates
+    drifts: Drifts
+    branches: Branches
     delivered: set[str] = field(default_factory=set)
     builds: int = 0
 
@@ -94,7 +97,19 @@ class Delivery:
             "RetirementDue": self.rollouts.retire,
             "DeploymentRequested": self.deployments.run,
             "ReconcileRequested": self.gitops.sync,
+            "DesiredStateCommitted": self.gitops.on_committed,
         }
+
+    async def look(self) -> None:
+        """What the timer has done: a look at every environment."""
+        async for environment, after in self.drifts.due(ANN):
+            payload = {"environment": environment.name, "after": after}
+            await self.drifts.check(system_actor(TENANT, "gitops"), payload, self.clock.now())
+
+    async def record_pushes(self) -> None:
+        """What a push sets off: its moves are recorded."""
+        for update in await self.host.pending(older_than=0):
+            await self.branches.record_update(update)
 
     async def outbox(self) -> list[Document]:
         return [document for document in await self.store.changes(0, 10_000) if document.kind == "outbox"]
@@ -154,14 +169,16 @@ class Delivery:
         message: str = "fix: something",
         *,
         content: str | None = None,
+        files: Mapping[str, str] | None = None,
         status: BuildStatus = BuildStatus.SUCCEEDED,
         module: str = MODULE,
         stored: bytes | None = None,
         artifacts: bool = True,
+        created_at: datetime = START,
     ) -> BuildResult:
         """A build of a new commit. `stored` is kept in place of the bundle, whose digest it then belies."""
         self.builds += 1
-        data = a_bundle({"index.txt": content or f"build {self.builds}\n"})
+        data = a_bundle(files or {"index.txt": content or f"build {self.builds}\n"})
         digest = sha256_hex(data)
         path = f"artifacts/sha256/{digest}"
         await self.blobs.put(TENANT, path, data if stored is None else stored)
@@ -186,7 +203,7 @@ class Delivery:
             artifacts=(published,) if artifacts else (),
             exit_codes=(),
             logs_uri="",
-            created_at=START,
+            created_at=created_at,
         )
 
         async def turn(unit: Unit) -> None:
@@ -313,6 +330,8 @@ def a_delivery(
         controls=RolloutControls(units, lanes),
         rules=FreezeWindows(units, environments, lanes),
         desired_states=desired_states,
+        drifts=Drifts(units, environments, lanes, desired_states, live_states),
+        branches=Branches(units, host),
     )
 
 

@@ -157,6 +157,7 @@ CALLS: tuple[Ask, ...] = (
         201,
     ),
     ("POST", "/pipelines/{pipelineId}/run", {"reason": "manual"}, 201),
+    ("POST", "/pipeline-runs/{pipelineRunId}/retry", None, 201),
     ("POST", "/pipeline-runs/{newPipelineRunId}/cancel", None, 200),
     ("GET", "/container-images", None, 200),
     ("GET", "/container-images/{containerImageId}", None, 200),
@@ -192,6 +193,11 @@ CALLS: tuple[Ask, ...] = (
     ("POST", "/iac/plans/{newInfrastructurePlanId}/cancel", {"reason": "no"}, 200),
     ("POST", "/iac/stacks/{stackId}/destroy", None, 201),
     ("POST", "/iac/plans/{newInfrastructurePlanId}/approve", APPROVAL, 200),
+    ("GET", "/repositories/{repositoryId}/branches/{branchId}", None, 200),
+    ("GET", "/repositories/{repositoryId}/commits/{commitId}", None, 200),
+    ("DELETE", "/repositories/{repositoryId}/branches/{branchId}", None, 204),
+    ("POST", "/repositories/{repositoryId}/archive", None, 200),
+    ("POST", "/repositories/{repositoryId}/unarchive", None, 200),
 )
 
 
@@ -228,7 +234,7 @@ async def store_costs(folder: Path) -> Mapping[str, Cost]:
             counted.operations.clear()
             answer = await api.expect(status, method, path, sent, **_headers(method, sent, number))
             costs[endpoint.name] = cost_of(counted.operations)
-            if template.endswith("/retry"):
+            if template.endswith("/retry") and "promotionId" in answer:
                 ids["retriedPromotionId"] = answer["promotionId"]
             for name in MADE if method == "POST" else ():
                 if name in answer:

@@ -9,7 +9,7 @@ from functions.api.devops.models_promotions import DeploymentId, EnvironmentSumm
 from functions.api.devops.models_strategies import Canary, Instances, Seconds
 from functions.http.fields import Body, Reference, View, WireId
 from shared.domain.environments.calendar import LONGEST, Day, FreezeWindow, Weekly
-from shared.domain.environments.policy import PolicyDraft
+from shared.domain.environments.policy import OnDrift, PolicyDraft
 from shared.domain.releases.strategies import (
     MOST_INSTANCES,
     Probe,
@@ -70,6 +70,7 @@ class SetEnvironmentPolicy(Body):
     allowed_strategies: Annotated[tuple[Strategy, ...], Field(min_length=1, max_length=4)] = tuple(Strategy)
     soak_seconds: Seconds = 0
     rollout: RolloutBody | None = None
+    on_drift: OnDrift = OnDrift.HEAL
 
     def draft(self) -> PolicyDraft:
         return PolicyDraft(
@@ -79,6 +80,7 @@ class SetEnvironmentPolicy(Body):
             allowed_strategies=self.allowed_strategies,
             soak_seconds=self.soak_seconds,
             rollout=self.rollout.settings() if self.rollout else RolloutSettings(),
+            on_drift=self.on_drift,
         )
 
 
@@ -179,6 +181,7 @@ class PolicyView(View):
     allowed_strategies: tuple[Strategy, ...]
     soak_seconds: int
     rollout: RolloutSettingsView
+    on_drift: OnDrift
     freeze_windows: Annotated[tuple[FreezeWindowView, ...], Field(validation_alias="freezes")]
     updated_by: str | None
 

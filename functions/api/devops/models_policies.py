@@ -9,8 +9,7 @@ from pydantic_core import PydanticCustomError
 from functions.api.devops.models_source import BranchName, CheckView, Label, PullRequestId, Title, one_line
 from functions.http.fields import Body, Name, PascalStatus, View, WireId
 from shared.domain.source.model import Check, CheckStatus, ReviewDecision
-from shared.domain.source.policies import BUILD, MergeStrategy
-from shared.services.branch_policies import BranchPolicyDraft
+from shared.domain.source.policies import BUILD, BranchPolicyDraft, MergeStrategy
 from shared.services.pull_requests import MergeOrder, PullRequestEdit
 
 PolicyName = Name

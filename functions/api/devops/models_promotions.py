@@ -112,6 +112,16 @@ class Reconcile(Body):
     module_id: Name | None = None
 
 
+class FindingView(View):
+    kind: PascalStatus
+    desired: str | None
+    actual: str | None
+    severity: PascalStatus
+    hash: str
+    first_seen: datetime
+    last_seen: datetime
+
+
 class SyncStateView(View):
     sync_state_id: Annotated[SyncStateId, Field(validation_alias="id")]
     environment: Annotated[str, Field(validation_alias="environment_name")]
@@ -125,6 +135,11 @@ class SyncStateView(View):
     url: str | None
     last_error: str | None
     last_synced_at: datetime | None
+    drift: tuple[FindingView, ...]
+    drift_count: int
+    observed_at: datetime | None
+    healings: int
+    heal_after: datetime | None
     updated_at: datetime
 
 

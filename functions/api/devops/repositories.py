@@ -4,7 +4,9 @@ from functions.api.devops.models_source import (
     ArtifactName,
     ArtifactView,
     AuthorCommit,
+    BranchId,
     BranchView,
+    CommitId,
     CommitView,
     CreateBranch,
     ProvisionRepository,
@@ -48,6 +50,18 @@ async def get_repository(call: Call, repository_id: RepositoryId) -> Repository:
     return await call.app.repositories.get(call.actor, repository_id)
 
 
+@devops.post("/repositories/{repositoryId}/archive", scope=WRITE, returns=RepositoryView)
+async def archive_repository(call: Call, repository_id: RepositoryId) -> Repository:
+    """Archive a repository: it can only be read, with the pull requests that are open."""
+    return await call.app.repositories.archive(call.actor, repository_id, call.once, revision=call.if_match)
+
+
+@devops.post("/repositories/{repositoryId}/unarchive", scope=WRITE, returns=RepositoryView)
+async def unarchive_repository(call: Call, repository_id: RepositoryId) -> Repository:
+    """Take an archived repository back into use."""
+    return await call.app.repositories.unarchive(call.actor, repository_id, call.once, revision=call.if_match)
+
+
 @devops.get("/repositories", scope=READ, returns=RepositoryView)
 async def list_repositories(call: Call, query: RepositoriesQuery) -> Page[Repository]:
     """List repositories, newest first."""
@@ -77,6 +91,18 @@ async def list_branches(call: Call, repository_id: RepositoryId, query: Branches
     return await call.app.branches.list(call.actor, repository_id, wanted)
 
 
+@devops.get("/repositories/{repositoryId}/branches/{branchId}", scope=READ, returns=BranchView)
+async def get_branch(call: Call, repository_id: RepositoryId, branch_id: BranchId) -> Branch:
+    """Retrieve a branch."""
+    return await call.app.branches.get(call.actor, repository_id, branch_id)
+
+
+@devops.delete("/repositories/{repositoryId}/branches/{branchId}", scope=WRITE, returns=None, status=204)
+async def delete_branch(call: Call, repository_id: RepositoryId, branch_id: BranchId) -> None:
+    """Delete a branch; its open pull requests are abandoned."""
+    await call.app.branches.delete(call.actor, repository_id, branch_id, call.once)
+
+
 @devops.post(
     "/repositories/{repositoryId}/commits",
     scope=WRITE,
@@ -100,6 +126,12 @@ async def list_commits(call: Call, repository_id: RepositoryId, query: CommitsQu
     """List the recorded commits of a repository, newest first."""
     wanted = query.wanted({"repository": repository_id})
     return await call.app.branches.commits(call.actor, repository_id, wanted)
+
+
+@devops.get("/repositories/{repositoryId}/commits/{commitId}", scope=READ, returns=CommitView)
+async def get_commit(call: Call, repository_id: RepositoryId, commit_id: CommitId) -> Commit:
+    """Retrieve a recorded commit."""
+    return await call.app.branches.commit(call.actor, repository_id, commit_id)
 
 
 @devops.put(

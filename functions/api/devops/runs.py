@@ -8,6 +8,7 @@ from functions.api.devops.models_pipelines import (
     PipelineRunId,
     PipelineRunSummaryView,
     PipelineRunView,
+    StartedRunView,
 )
 from functions.api.devops.queries import RunsQuery
 from functions.api.devops.queries_builds import BuildResultsQuery
@@ -49,6 +50,18 @@ async def get_pipeline_run_logs(call: Call, pipeline_run_id: PipelineRunId, quer
 async def cancel_pipeline_run(call: Call, pipeline_run_id: PipelineRunId) -> PipelineRun:
     """Cancel a run, whatever it is doing."""
     return await call.app.runs.cancel(call.actor, pipeline_run_id, call.once)
+
+
+@devops.post(
+    "/pipeline-runs/{pipelineRunId}/retry",
+    scope="devops.pipelines.run",
+    returns=StartedRunView,
+    status=201,
+    location="/pipeline-runs/{id}",
+)
+async def retry_pipeline_run(call: Call, pipeline_run_id: PipelineRunId) -> PipelineRun:
+    """Run the same pipeline again at the same commit, once a run is over."""
+    return await call.app.runs.retry(call.actor, pipeline_run_id, call.once)
 
 
 @devops.get("/build-results", scope="devops.pipelines.read", returns=BuildResultView)

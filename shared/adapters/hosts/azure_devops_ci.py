@@ -88,6 +88,12 @@ class AzureDevOpsCi:
                 raise
             return _run(found)
 
+    async def started(self, place: Place, workflow: str, *, once: str, since: datetime) -> CiRun | None:
+        builds = await self._at(place)
+        definition = await builds.find_definition(workflow)
+        found = None if definition is None else await builds.started(definition, once, since)
+        return None if found is None else _run(found)
+
     async def find(self, place: Place, run: str) -> CiRun | None:
         found = await (await self._at(place)).find(run)
         return None if found is None else _run(found)

@@ -15,6 +15,7 @@ from contextlib import suppress
 from shared.adapters.hosts.azure_devops_api import AzureApi, AzureRepository
 from shared.adapters.hosts.azure_devops_models import Listed, Repository, Status, Subscription
 from shared.adapters.hosts.azure_devops_places import Organizations
+from shared.adapters.hosts.notices import AZURE_DEVOPS_EVENTS
 from shared.adapters.vendors.answers import Unclear
 from shared.adapters.vendors.guard import shown
 from shared.adapters.vendors.http import Query
@@ -22,16 +23,7 @@ from shared.domain.kernel.errors import Invalid, NotFound
 from shared.ports.ci_host import CommitStatus, Hook, HookEvent
 from shared.ports.source_host import Place, UnknownCommit
 
-_REQUEST = HookEvent.PULL_REQUEST
-_EVENTS = {
-    "git.push": (HookEvent.PUSH, "tfs", "1.0"),
-    "git.pullrequest.created": (_REQUEST, "tfs", "1.0"),
-    "git.pullrequest.updated": (_REQUEST, "tfs", "1.0"),
-    "git.pullrequest.merged": (_REQUEST, "tfs", "1.0"),
-    "ms.vss-pipelines.run-state-changed-event": (HookEvent.RUN, "pipelines", "5.1-preview.1"),
-}
-"""What each of theirs is to us, who publishes it, and in which version its message comes."""
-_ORDER = list(_EVENTS)
+_ORDER = list(AZURE_DEVOPS_EVENTS)
 _STATES = {"pending": "pending", "success": "succeeded", "failure": "failed", "error": "error"}
 _TOLD = {theirs: ours for ours, theirs in _STATES.items()} | {"notApplicable": "success"}
 _SHA = re.compile(r"[0-9a-f]{40}")
@@ -52,7 +44,7 @@ class AzureDevOpsHooks:
         """Azure DevOps has no event for a commit's status; it is left out of the hook's events."""
         remote = self._organizations.repository(place)
         repository = await remote.get()
-        wanted = [event for event, (ours, _, _) in _EVENTS.items() if ours in events]
+        wanted = [event for event, ours in AZURE_DEVOPS_EVENTS.items() if ours in events]
         if not wanted:
             raise Invalid("Azure DevOps cannot tell of this; ask for push, pull_request or run.")
         known = _of_url(await _list(remote.api, repository), url)
@@ -162,8 +154,10 @@ class AzureDevOpsHooks:
 
 
 def _subscription(repository: Repository, event: str, url: str, secret: str) -> dict[str, object]:
-    _, publisher, version = _EVENTS[event]
-    scope = {} if publisher == "pipelines" else {"repository": repository.id}
+    if AZURE_DEVOPS_EVENTS[event] is HookEvent.RUN:
+        publisher, version, scope = "pipelines", "5.1-preview.1", dict[str, str]()
+    else:
+        publisher, version, scope = "tfs", "1.0", {"repository": repository.id}
     return {
         "publisherId": publisher,
         "eventType": event,
@@ -181,7 +175,7 @@ async def _list(api: AzureApi, repository: Repository) -> list[Subscription]:
     found = (
         each
         for each in answer.read(Listed[Subscription]).value
-        if each.event_type in _EVENTS and _is_of(each, repository)
+        if each.event_type in AZURE_DEVOPS_EVENTS and _is_of(each, repository)
     )
     return sorted(found, key=lambda each: (_ORDER.index(each.event_type), each.id))
 
@@ -208,7 +202,7 @@ def _of_url(found: Iterable[Subscription], url: str) -> list[Subscription]:
 
 
 def _hook(found: list[Subscription]) -> Hook:
-    events = {_EVENTS[each.event_type][0] for each in found}
+    events = {AZURE_DEVOPS_EVENTS[each.event_type] for each in found}
     return Hook(found[0].id, _url(found[0]), tuple(each for each in HookEvent if each in events))
 
 

@@ -240,6 +240,7 @@ class PullRequest(Row):
     created_by: Person
     creation_date: datetime
     closed_date: datetime | None = None
+    closed_by: Person | None = None
     labels: list[Label] = []
     last_merge_source_commit: CommitId | None = None
     last_merge_commit: CommitId | None = None

@@ -133,6 +133,7 @@ class AzureDevOpsRequests:
     def _told(self, place: Place, row: PullRequest) -> HostRequest:
         ended = row.closed_date if row.status in {"completed", "abandoned"} else None
         head, merge = row.last_merge_source_commit, row.last_merge_commit
+        is_merged = row.status == "completed"
         return HostRequest(
             number=row.pull_request_id,
             url=f"{self._organizations.clone_url(place)}/pullrequest/{row.pull_request_id}",
@@ -145,8 +146,9 @@ class AzureDevOpsRequests:
             is_draft=row.is_draft,
             author=row.created_by.display_name,
             labels=tuple(each.name for each in row.labels if each.active),
-            merge_sha=merge.commit_id if merge and row.status == "completed" else None,
+            merge_sha=merge.commit_id if merge and is_merged else None,
             updated_at=(ended or row.creation_date).astimezone(UTC),
+            merged_by=row.closed_by.display_name if row.closed_by and is_merged else None,
         )
 
 

@@ -11,7 +11,7 @@ from dulwich.errors import ChecksumMismatch, ObjectFormatException
 from dulwich.objects import S_ISGITLINK, Blob, Commit, ObjectID, Tag
 from dulwich.refs import Ref, check_ref_format
 
-from shared.adapters.hosts.git_history import ancestors
+from shared.adapters.hosts.git_history import ancestors, is_ancestor
 from shared.adapters.hosts.git_paths import MAX_DEPTH, branch_ref, component_problem, ref_in_the_way
 from shared.adapters.hosts.git_repository import Repository
 from shared.adapters.hosts.git_tree import read_tree
@@ -42,18 +42,31 @@ class Command:
 
 
 def receive(
-    repository: Repository, command: Command, *, protected: AbstractSet[str], by: str
+    repository: Repository,
+    command: Command,
+    *,
+    protected: AbstractSet[str],
+    kept: AbstractSet[str] = frozenset(),
+    by: str,
 ) -> RefUpdate | None:
-    """Move the ref if every rule allows it; the journaled move of a branch, None for a tag. PushRefused."""
+    """Move the ref if every rule allows it; the journaled move of a branch, None for a tag. PushRefused.
+
+    Branches that are `kept` only grow."""
     if command.ref.startswith(_HEADS):
-        return _branch(repository, command, protected, by)
+        return _branch(repository, command, protected, kept, by)
     if command.ref.startswith(_TAGS):
         _tag(repository, command)
         return None
     raise PushRefused("only branches and tags can be pushed")
 
 
-def _branch(repository: Repository, command: Command, protected: AbstractSet[str], by: str) -> RefUpdate:
+def _branch(
+    repository: Repository,
+    command: Command,
+    protected: AbstractSet[str],
+    kept: AbstractSet[str],
+    by: str,
+) -> RefUpdate:
     branch = command.ref.removeprefix(_HEADS).decode("utf-8", "replace")
     if branch_ref(branch) != command.ref:
         raise PushRefused("not a valid branch name, or longer than 244 bytes")
@@ -63,6 +76,8 @@ def _branch(repository: Repository, command: Command, protected: AbstractSet[str
         raise PushRefused("default branch: it cannot be deleted")
     if command.new is not None:
         _verify(repository, command.new)
+        if branch in kept and not _grows(repository, command.old, command.new):
+            raise PushRefused("its history is kept: revert with a new commit on top")
     with repository.locked():
         try:
             return repository.move(branch, command.old, command.new, by=by)
@@ -70,6 +85,10 @@ def _branch(repository: Repository, command: Command, protected: AbstractSet[str
             raise PushRefused("the branch has moved: fetch first") from moved
         except DeliveryError as refused:
             raise PushRefused(refused.message) from refused
+
+
+def _grows(repository: Repository, old: str | None, new: str) -> bool:
+    return old is not None and is_ancestor(repository, old, new)
 
 
 def _tag(repository: Repository, command: Command) -> None:

@@ -56,6 +56,12 @@ class GitHubCi:
             raise Transient(f"GitHub has started '{workflow}' and does not show its run yet; try again.")
         return found
 
+    async def started(self, place: Place, workflow: str, *, once: str, since: datetime) -> CiRun | None:
+        try:
+            return await self._started(self._api.at(place), workflow, once, since)
+        except UnknownWorkflow:
+            return None
+
     async def find(self, place: Place, run: str) -> CiRun | None:
         if not run.isdecimal():
             return None

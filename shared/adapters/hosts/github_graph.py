@@ -11,7 +11,10 @@ from shared.domain.kernel.errors import Forbidden, Invalid, Transient
 
 _MOST_NODES = 100
 _REFUSALS = frozenset({"UNPROCESSABLE", "NOT_FOUND"})
-_MERGES = "query($ids: [ID!]!) { nodes(ids: $ids) { ... on PullRequest { id mergeCommit { oid } } } }"
+_MERGES = """\
+query($ids: [ID!]!) {
+  nodes(ids: $ids) { ... on PullRequest { id mergeCommit { oid } mergedBy { login } } }
+}"""
 _TURN = "mutation($id: ID!) {{ {name}(input: {{pullRequestId: $id}}) {{ clientMutationId }} }}"
 _DRAFT, _READY = "convertPullRequestToDraft", "markPullRequestReadyForReview"
 
@@ -25,11 +28,24 @@ class MergeCommit(BaseModel):
     oid: str
 
 
+class Merger(BaseModel):
+    login: str
+
+
 class Merged(BaseModel):
-    """Members are missing where the node is something else."""
+    """Members are missing where the node is something else; the merger also where the account is gone."""
 
     id: str = ""
     merge_commit: MergeCommit | None = Field(default=None, alias="mergeCommit")
+    merged_by: Merger | None = Field(default=None, alias="mergedBy")
+
+    @property
+    def sha(self) -> str | None:
+        return None if self.merge_commit is None else self.merge_commit.oid
+
+    @property
+    def by(self) -> str | None:
+        return None if self.merged_by is None else self.merged_by.login
 
 
 class Data(BaseModel):
@@ -58,16 +74,14 @@ class Reply(BaseModel):
             raise Transient(f"GitHub failed with '{self.said}'; try again.")
 
 
-async def merge_commits(remote: Remote, nodes: Sequence[str]) -> dict[str, str]:
-    """What the target branches got, by the node id of the merged pull request."""
-    found: dict[str, str] = {}
+async def merges(remote: Remote, nodes: Sequence[str]) -> dict[str, Merged]:
+    """What the target branches got and who merged, by the node id of the merged pull request."""
+    found: dict[str, Merged] = {}
     for start in range(0, len(nodes), _MOST_NODES):
         reply = await _ask(remote, _MERGES, ids=list(nodes[start : start + _MOST_NODES]))
         # What is not there is null among the nodes, and an error beside them.
         reply.check(fine="NOT_FOUND")
-        for node in reply.data.nodes if reply.data is not None else ():
-            if node is not None and node.merge_commit is not None:
-                found[node.id] = node.merge_commit.oid
+        found |= {node.id: node for node in (reply.data.nodes if reply.data else ()) if node is not None}
     return found
 
 

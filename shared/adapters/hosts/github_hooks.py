@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel
 
 from shared.adapters.hosts.github_api import PAGE, GitHubApi, Remote, check_sha, said, unknown
+from shared.adapters.hosts.notices import GITHUB_WORDS
 from shared.adapters.vendors.guard import shown
 from shared.domain.kernel.errors import Invalid
 from shared.ports.ci_host import CommitStatus, Hook, HookEvent
@@ -14,12 +15,6 @@ from shared.ports.source_host import Place
 
 _DESCRIPTION_CHARACTERS = 140
 _SIGNATURE = "x-hub-signature-256"
-_WORDS = {
-    HookEvent.PUSH: "push",
-    HookEvent.PULL_REQUEST: "pull_request",
-    HookEvent.RUN: "workflow_run",
-    HookEvent.STATUS: "status",
-}
 
 
 class Config(BaseModel):
@@ -33,7 +28,7 @@ class HookRow(BaseModel):
 
     def told(self) -> Hook:
         """Without what it tells of beside our events."""
-        events = tuple(event for event, word in _WORDS.items() if word in self.events)
+        events = tuple(event for event, word in GITHUB_WORDS.items() if word in self.events)
         return Hook(str(self.id), self.config.url, events)
 
 
@@ -57,7 +52,7 @@ class GitHubHooks:
     async def add_hook(self, place: Place, url: str, secret: str, events: tuple[HookEvent, ...]) -> Hook:
         remote = self._api.at(place)
         config = {"url": url, "content_type": "json", "secret": secret, "insecure_ssl": "0"}
-        words = sorted(_WORDS[event] for event in events)
+        words = sorted(GITHUB_WORDS[event] for event in events)
         body = {"name": "web", "active": True, "events": words, "config": config}
         known = await self._find(remote, url)
         if known is None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pydantic import BaseModel
 
 from shared.adapters.hosts.github_api import PAGE, GitHubApi, Remote, said
-from shared.adapters.hosts.github_graph import merge_commits, turn
+from shared.adapters.hosts.github_graph import Merged, merges, turn
 from shared.adapters.vendors.guard import shown
 from shared.adapters.vendors.http import Query
 from shared.domain.kernel.errors import Invalid
@@ -67,7 +67,7 @@ class PullRow(BaseModel):
             return HostRequestStatus.MERGED
         return HostRequestStatus.OPEN if self.state == "open" else HostRequestStatus.CLOSED
 
-    def told(self, merge_sha: str | None) -> HostRequest:
+    def told(self, merged: Merged | None) -> HostRequest:
         return HostRequest(
             number=self.number,
             url=self.html_url,
@@ -82,8 +82,9 @@ class PullRow(BaseModel):
             is_draft=self.draft,
             author=self.user.login if self.user is not None else "ghost",
             labels=tuple(label.name for label in self.labels),
-            merge_sha=merge_sha,
+            merge_sha=merged.sha if merged is not None else None,
             updated_at=self.updated_at.astimezone(UTC),
+            merged_by=merged.by if merged is not None else None,
         )
 
 
@@ -214,8 +215,8 @@ async def _change(remote: Remote, number: int, body: dict[str, str]) -> PullRow:
 
 async def _told(remote: Remote, rows: Sequence[PullRow]) -> list[HostRequest]:
     merged = [row.node_id for row in rows if row.status is HostRequestStatus.MERGED]
-    shas = await merge_commits(remote, merged) if merged else {}
-    return [row.told(shas.get(row.node_id)) for row in rows]
+    made = await merges(remote, merged) if merged else {}
+    return [row.told(made.get(row.node_id)) for row in rows]
 
 
 def _fitting(description: str) -> str:

@@ -1,4 +1,5 @@
-"""What the messages of vendors' webhooks say of themselves: which delivery, and of what they tell.
+"""What vendors call the events that we ask them to tell of, and what the messages of their webhooks say of
+themselves: which delivery, and of what they tell.
 
 Nothing else of a message is read: whoever hears of a change looks at the vendor for it.
 """
@@ -8,18 +9,21 @@ from collections.abc import Mapping
 
 from shared.ports.ci_host import HookEvent, Notice
 
-_GITHUB = {
-    "push": HookEvent.PUSH,
-    "pull_request": HookEvent.PULL_REQUEST,
-    "workflow_run": HookEvent.RUN,
-    "status": HookEvent.STATUS,
+GITHUB_WORDS: Mapping[HookEvent, str] = {
+    HookEvent.PUSH: "push",
+    HookEvent.PULL_REQUEST: "pull_request",
+    HookEvent.RUN: "workflow_run",
+    HookEvent.STATUS: "status",
 }
-_AZURE_DEVOPS = {
+AZURE_DEVOPS_EVENTS: Mapping[str, HookEvent] = {
     "git.push": HookEvent.PUSH,
-    "git.pullrequest.": HookEvent.PULL_REQUEST,
-    "build.": HookEvent.RUN,
-    "ms.vss-pipelines.": HookEvent.RUN,
+    "git.pullrequest.created": HookEvent.PULL_REQUEST,
+    "git.pullrequest.updated": HookEvent.PULL_REQUEST,
+    "git.pullrequest.merged": HookEvent.PULL_REQUEST,
+    "ms.vss-pipelines.run-state-changed-event": HookEvent.RUN,
 }
+"""Several of theirs are one to us; none is about a commit's status."""
+_GITHUB = {word: event for event, word in GITHUB_WORDS.items()}
 
 
 def read_github(headers: Mapping[str, str], body: bytes) -> Notice:
@@ -34,6 +38,4 @@ def read_azure_devops(headers: Mapping[str, str], body: bytes) -> Notice:
         said = None
     if not isinstance(said, dict):
         return Notice("", None)
-    event = str(said.get("eventType", ""))
-    about = next((about for begins, about in _AZURE_DEVOPS.items() if event.startswith(begins)), None)
-    return Notice(str(said.get("id", "")), about)
+    return Notice(str(said.get("id", "")), AZURE_DEVOPS_EVENTS.get(str(said.get("eventType", ""))))

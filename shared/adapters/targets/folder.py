@@ -18,6 +18,7 @@ from pathlib import Path
 
 from shared.adapters import folders
 from shared.adapters.bundles import BadBundle, Limits, unpack
+from shared.adapters.targets import seals
 from shared.adapters.targets.place import ROUTER, Place, Running, Side, State
 from shared.adapters.targets.service import ServiceSpec, free_port, spec_of
 from shared.adapters.targets.sides import after_split, alone, instances, is_of, side_of, with_instances
@@ -53,8 +54,11 @@ class FolderTarget:
             state = place.read()
             live = await _live(place, state) if state else LiveState(None, None, None, "none", "unknown")
             # A switch between reading and asking would show a service that was just replaced as dead.
-            if live.health != "unhealthy" or place.read() == state:
+            if live.health == "unhealthy" and place.read() != state:
+                continue
+            if state is None:
                 return live
+            return replace(live, altered=await asyncio.to_thread(place.altered, state.release))
 
     async def apply(
         self, workload: Workload, artifact: Callable[[], Awaitable[Path]], split: Split | None = None
@@ -81,7 +85,7 @@ class FolderTarget:
         """Start what is missing of the wanted side, share the requests out, then stop what is too much."""
         sides = before.sides if before else ()
         mine = next((side for side in sides if is_of(side, workload)), None)
-        if mine is not None and not place.release(mine.release).is_dir():
+        if mine is not None and not await asyncio.to_thread(_is_whole, place, mine.release):
             mine = None
         rest = next((side for side in sides if not is_of(side, workload)), None)
         is_new = mine is None
@@ -89,6 +93,7 @@ class FolderTarget:
             mine = Side(workload=workload, release=_segment(workload.revision))
             release = place.release(mine.release)
             await asyncio.to_thread(_unpack_verified, await artifact(), workload.digest, release)
+            await asyncio.to_thread(seals.seal, release, place.seal(mine.release))
         try:
             spec = spec_of(place.release(mine.release))
             fit = [running for running in mine.running if await _is_healthy(place, running, mine.release)]
@@ -346,6 +351,11 @@ async def _wrong(place: Place, side: Side) -> str:
         if wrong := await place.instance(running, side.release).health(running.spec):
             return wrong
     return ""
+
+
+def _is_whole(place: Place, release: str) -> bool:
+    """Whether a release is as it was unpacked."""
+    return place.release(release).is_dir() and not place.altered(release)
 
 
 def _unpack_verified(bundle: Path, digest: str, release: Path) -> None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.adapters import folders
 from shared.adapters.processes import Scratch
+from shared.adapters.targets import seals
 from shared.adapters.targets.service import Instance, ServiceSpec
 from shared.domain.kernel.errors import Permanent
 from shared.ports.target import Workload
@@ -111,6 +112,13 @@ class Place:
     def release(self, name: str) -> Path:
         return self.folder / "releases" / name
 
+    def seal(self, name: str) -> Path:
+        return self.folder / "seals" / f"{name}.json"
+
+    def altered(self, name: str) -> str:
+        """A file of a release that is not as it was unpacked; empty where all are."""
+        return seals.altered(self.release(name), self.seal(name))
+
     @property
     def instances(self) -> Path:
         return self.folder / "instances"
@@ -161,6 +169,9 @@ class Place:
         for release in _children(self.folder / "releases"):
             if release.name not in kept:
                 folders.remove(release)
+        for seal in _children(self.folder / "seals"):
+            if seal.stem not in kept:
+                seal.unlink()
         own = {self.instance(*placed).log for placed in state.placed()} if state else set()
         logs = [log for log in _children(self.folder / "log") if log not in own]
         for log in sorted(logs, key=lambda path: path.stat().st_mtime)[:-KEPT_LOGS]:

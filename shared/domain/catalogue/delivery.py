@@ -16,6 +16,7 @@ from shared.domain.catalogue.declare import (
     one_of,
     or_null,
 )
+from shared.domain.gitops.model import DriftKind, Severity
 from shared.domain.releases.model import Strategy
 
 RELEASE: dict[str, Schema] = {"releaseId": id_of("rel"), "version": NAME}
@@ -139,6 +140,32 @@ DELIVERY = (
         {"environment": NAME, "componentId": NAME},
         {"deploymentId": id_of("dep"), "token": COUNT},
         kind=Kind.COMMAND,
+    ),
+    EventType(
+        "CheckDrift",
+        "Look whether an environment runs what git wants, beginning after a sync state.",
+        {"environment": NAME, "after": TEXT},
+        kind=Kind.COMMAND,
+    ),
+    EventType(
+        "DesiredStateCommitted",
+        "Follow what git wants since a commit.",
+        {"repositoryId": id_of("repo"), "sha": SHA},
+        kind=Kind.COMMAND,
+    ),
+    EventType(
+        "GitOpsDriftDetected",
+        "What runs is not what git wants; told once for as long as it stays.",
+        {
+            "syncStateId": id_of("sync"),
+            "environment": NAME,
+            "desiredRevision": or_null(SHA),
+            "kind": one_of(DriftKind),
+            "desired": or_null(TEXT),
+            "actual": or_null(TEXT),
+            "severity": one_of(Severity),
+            "hash": DIGEST,
+        },
     ),
     EventType(
         "GitOpsSynced",

@@ -88,7 +88,11 @@ PIPELINES = (
     EventType(
         "CancelHostRun",
         "Have the vendor stop a run that is over here.",
-        {**_WHICH, "hostRun": NAME, "turn": COUNT},
+        {
+            **_WHICH,
+            "hostRun": {**or_null(NAME), "description": "Null where it may have begun one that nobody saw."},
+            "turn": COUNT,
+        },
         kind=Kind.COMMAND,
     ),
     EventType("PipelineRunStarted", "A run was accepted and has its number.", _RUN),

@@ -52,6 +52,12 @@ SOURCE = (
         },
     ),
     EventType(
+        "RepositoryArchived",
+        "It can only be read from now on; its open pull requests stay as they are.",
+        {**REPOSITORY, "archivedBy": NAME},
+    ),
+    EventType("RepositoryUnarchived", "It takes changes again.", {**REPOSITORY, "unarchivedBy": NAME}),
+    EventType(
         "BranchCreated",
         "A branch was made, here or by a push.",
         {
@@ -61,6 +67,11 @@ SOURCE = (
             "fromCommitSha": SHA,
             "isProtected": FLAG,
         },
+    ),
+    EventType(
+        "BranchDeleted",
+        "A branch is gone, and the pull requests of it are abandoned.",
+        {**REPOSITORY, "branchId": id_of("branch"), "name": NAME, "head": SHA},
     ),
     EventType(
         "CommitCreated",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 
 from shared.domain.environments.calendar import FreezeWindow, check_window
 from shared.domain.environments.errors import BadEnvironmentPolicy, PersonRequired, TooManyFreezeWindows
@@ -15,6 +16,13 @@ from shared.domain.kernel.record import Entity, record
 from shared.domain.releases.strategies import RolloutSettings, Strategy, check_settings
 
 MOST_WINDOWS = 50
+
+
+class OnDrift(StrEnum):
+    """What a look that finds drift does about it."""
+
+    HEAL = "Heal"
+    REPORT = "Report"
 
 
 @record("environment-policy", root="environment")
@@ -31,6 +39,7 @@ class EnvironmentPolicy(Entity):
     allowed_strategies: tuple[Strategy, ...] = tuple(Strategy)
     soak_seconds: int = 0
     rollout: RolloutSettings = RolloutSettings()
+    on_drift: OnDrift = OnDrift.HEAL
     freezes: tuple[FreezeWindow, ...] = ()
     updated_by: str | None = None
     created_at: datetime
@@ -48,6 +57,7 @@ class PolicyDraft:
     allowed_strategies: tuple[Strategy, ...]
     soak_seconds: int
     rollout: RolloutSettings
+    on_drift: OnDrift = OnDrift.HEAL
 
 
 def policy_id(environment: str) -> str:
@@ -94,6 +104,7 @@ def set_policy(
         allowed_strategies=tuple(dict.fromkeys(draft.allowed_strategies)),
         soak_seconds=draft.soak_seconds,
         rollout=draft.rollout,
+        on_drift=draft.on_drift,
     )
     before, after = under(environment, policy), under(environment, changed)
     is_lower = _check_votes(before, after, draft, by)

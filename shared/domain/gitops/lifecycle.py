@@ -31,6 +31,8 @@ MACHINE = Machine(
         "sync": ((S.UNKNOWN, S.SYNCED, S.OUT_OF_SYNC, S.SYNCING, S.DEGRADED), S.SYNCING),
         "settle": ((S.SYNCING,), S.SYNCED),
         "degrade": ((S.SYNCING,), S.DEGRADED),
+        "drift": ((S.UNKNOWN, S.SYNCED, S.OUT_OF_SYNC, S.SYNCING), S.OUT_OF_SYNC),
+        "match": ((S.UNKNOWN, S.OUT_OF_SYNC, S.SYNCING, S.DEGRADED), S.SYNCED),
     },
 )
 
@@ -106,15 +108,18 @@ def first_state(release: Release, environment: Environment, at: datetime) -> Syn
 
 
 def desire(state: SyncState, revision: str | None, hashed: str | None, at: datetime) -> Change[SyncState]:
-    """Git wants this content since the commit `revision`."""
+    """Git wants this content since the commit `revision`. How often another one had to be healed does not
+    count any more."""
     moved = replace(
         state,
         status=MACHINE.next(state.status, "desire"),
         desired_revision=revision,
         content_hash=hashed,
+        healings=0,
+        heal_after=None,
         updated_at=at,
     )
-    return Change(moved, "gitops.desired")
+    return Change(moved, "gitops.desired", reason=_of_commit(revision))
 
 
 def begin_sync(state: SyncState, at: datetime) -> Change[SyncState]:
@@ -123,31 +128,37 @@ def begin_sync(state: SyncState, at: datetime) -> Change[SyncState]:
 
 
 def settle(state: SyncState, url: str | None, at: datetime, *, drifted: bool = False) -> Change[SyncState]:
-    """What runs is what git wants."""
-    synced = replace(
+    """What runs is what git wants, because it was brought."""
+    status = MACHINE.next(state.status, "settle")
+    return synced(replace(state, status=status, observed_at=at), url, at, drifted=drifted)
+
+
+def synced(state: SyncState, url: str | None, at: datetime, *, drifted: bool) -> Change[SyncState]:
+    """What runs is what git wants; `drifted`: and it was not before."""
+    calm = replace(
         state,
-        status=MACHINE.next(state.status, "settle"),
         live_revision=state.desired_revision,
         url=url,
         last_error=None,
         last_synced_at=at,
+        drift=(),
         updated_at=at,
     )
     payload: dict[str, object] = {
         "syncStateId": f"sync-{state.id}",
         "environment": state.environment_name,
-        "desiredRevision": synced.desired_revision,
-        "liveRevision": synced.live_revision,
+        "desiredRevision": calm.desired_revision,
+        "liveRevision": calm.live_revision,
         "driftResolved": drifted,
     }
     fact = Event("GitOpsSynced", payload, project=state.project, module=state.module)
-    return Change(synced, "gitops.synced", (fact,))
+    return Change(calm, "gitops.synced", (fact,), _of_commit(calm.live_revision))
 
 
 def degrade(state: SyncState, cause: str, at: datetime) -> Change[SyncState]:
     """What runs is not what git wants, and trying again did not help."""
     broken = replace(state, status=MACHINE.next(state.status, "degrade"), last_error=cause, updated_at=at)
-    return Change(broken, "gitops.degraded")
+    return Change(broken, "gitops.degraded", reason=_of_commit(state.desired_revision))
 
 
 def restore(
@@ -170,9 +181,22 @@ def restore(
         url=url,
         last_error=cause,
         last_synced_at=at if runs else state.last_synced_at,
+        drift=(),
+        healings=0,
+        heal_after=None,
         updated_at=at,
     )
-    return Change(restored, "gitops.restored")
+    return Change(restored, "gitops.restored", reason=_of_commit(revision))
+
+
+def asked(state: SyncState) -> SyncState:
+    """Somebody asked for reconciliation, or git has a new word: what had to wait does not any more."""
+    return replace(state, healings=0, heal_after=None)
+
+
+def _of_commit(revision: str | None) -> str:
+    """For the audit trail: every change to what runs names the commit that wanted it."""
+    return f"Commit {revision} of the GitOps repository." if revision else ""
 
 
 def reconcile(

@@ -21,6 +21,38 @@ class ManifestStatus(StrEnum):
     COMMITTED = "committed"
 
 
+class DriftKind(StrEnum):
+    """How what is there differs: nothing is there; another version; files of it were changed; it is ill; git
+    has a later word that was not followed; something is there that git does not want."""
+
+    MISSING = "missing"
+    VERSION = "version"
+    CONTENT = "content"
+    UNHEALTHY = "unhealthy"
+    UNAPPLIED = "unapplied"
+    UNMANAGED = "unmanaged"
+
+
+class Severity(StrEnum):
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One difference. The same difference has the same `hash`, whenever it is seen."""
+
+    kind: DriftKind
+    desired: str | None
+    actual: str | None
+    severity: Severity
+    hash: str
+    first_seen: datetime
+    last_seen: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredState:
     """What one environment should run of one component: all that a manifest says. `digest` is of the
@@ -67,7 +99,8 @@ class Manifest(Entity):
 @record("sync-state", root="environment")
 class SyncState(Entity):
     """Whether a component runs as git wants it in one environment. The revisions are commits of the GitOps
-    repository, `content_hash` is of the desired manifest; None means that nothing is desired."""
+    repository, `content_hash` is of the desired manifest; None means that nothing is desired. What a look saw
+    last is `drift`; `observed_at` may be older than the last look that saw the same."""
 
     id: str
     tenant: str
@@ -86,9 +119,18 @@ class SyncState(Entity):
     last_synced_at: datetime | None = None
     asked_again: bool = False
     """Reconciliation was asked for while a deployment was at work; it comes after that."""
+    drift: tuple[Finding, ...] = ()
+    observed_at: datetime | None = None
+    healings: int = 0
+    """How often in a row a look has asked for reconciliation; the next time is not before `heal_after`."""
+    heal_after: datetime | None = None
     created_at: datetime
     updated_at: datetime
     revision: int = 0
+
+    @property
+    def drift_count(self) -> int:
+        return len(self.drift)
 
 
 def manifest_id(environment: str, content_hash: str) -> str:
@@ -97,6 +139,15 @@ def manifest_id(environment: str, content_hash: str) -> str:
 
 def sync_state_id(environment: str, component: str) -> str:
     return child_id(environment, "sync-state", component)
+
+
+def placed_at(path: str) -> tuple[str, str, str] | None:
+    """Environment, project and module whose desired state a path holds; None for any other file."""
+    match path.split("/"):
+        case [environment, project, module, "release.yaml"]:
+            return environment, project, module
+        case _:
+            return None
 
 
 def manifest_path(environment: str, project: str, module: str) -> str:

@@ -23,6 +23,7 @@ _OPERATE = (
     "devops.promotions.write",
     "devops.manifests.write",
     "devops.gitops.reconcile",
+    "devops.gitops.write",
     "devops.releases.cancel",
     "devops.releases.rollback",
     "devops.environments.write",

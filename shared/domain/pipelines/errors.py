@@ -25,3 +25,15 @@ class DefinitionOccupied(Conflict):
     """The definition's path holds a file that Slipway did not write."""
 
     code = "definition_occupied"
+
+
+class RunActive(Conflict):
+    """It is not over yet, so it cannot be done again."""
+
+    code = "run_active"
+
+
+class RunOfPullRequest(RuleBroken):
+    """It checks a pull request, where it is asked for again."""
+
+    code = "run_of_pull_request"

@@ -87,8 +87,11 @@ def follow_run(run: PipelineRun, turn: int, due_at: datetime) -> Event:
     return _in_turn(_event("FollowRun", run, {**_names(run), "turn": turn}), run, due_at)
 
 
-def cancel_host_run(run: PipelineRun, host_run: str, turn: int = 1, due_at: datetime | None = None) -> Event:
-    """The command to have the vendor stop a run that is over here."""
+def cancel_host_run(
+    run: PipelineRun, host_run: str | None, turn: int = 1, due_at: datetime | None = None
+) -> Event:
+    """The command to have the vendor stop a run that is over here. `host_run` is None where nobody knows
+    whether one has begun there."""
     payload = {**_names(run), "hostRun": host_run, "turn": turn}
     return _in_turn(_event("CancelHostRun", run, payload), run, due_at)
 

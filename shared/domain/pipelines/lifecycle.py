@@ -257,9 +257,10 @@ def error(run: PipelineRun, reason: str, at: datetime) -> Ending | None:
 
 
 def _stopped(ending: Ending) -> Ending:
-    """We end it before its vendor does: the vendor is asked to stop, by a worker that does not give up."""
+    """We end it before its vendor does: the vendor is asked to stop, by a worker that does not give up. Also
+    where no worker has told of it: one may have died once it had begun there."""
     run = ending.run.entity
-    if run.host_run is None:
+    if run.host_run is None and run.attempt:
         return ending
     stop = cancel_host_run(run, run.host_run)
     return replace(ending, run=replace(ending.run, events=(*ending.run.events, stop)))

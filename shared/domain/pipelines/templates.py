@@ -12,7 +12,7 @@ from shared.domain.pipelines.definition import (
     short_name,
 )
 from shared.domain.pipelines.generators.inputs import SHAPES, require_file_name
-from shared.domain.pipelines.generators.scripts import SCRIPTS
+from shared.domain.pipelines.generators.scripts import SCRIPTS, TAR
 from shared.domain.pipelines.model import ModuleType, Toolchain
 
 _COMPILE = """\
@@ -51,8 +51,6 @@ _NOT_PACKED = (
     "--exclude=./.slipway --exclude=./.git --exclude=./.tools --exclude=./dist --exclude=./reports"
     " --exclude=__pycache__ --exclude=.pytest_cache"
 )
-# Sorted names, one time, one owner and one set of permissions: the same tree packs to the same digest.
-_TAR = "tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u+rw,go+r,go-w,a+X --format=gnu"
 
 _PACKAGE = """\
 mkdir -p dist
@@ -186,4 +184,4 @@ def _npm_stages(name: str) -> tuple[StageSpec, ...]:
 
 
 def _filled(script: str, name: str) -> str:
-    return script.format(tar=_TAR, left_out=_NOT_PACKED, name=name)
+    return script.format(tar=TAR, left_out=_NOT_PACKED, name=name)

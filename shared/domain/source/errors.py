@@ -31,6 +31,10 @@ class ProviderUnavailable(RuleBroken):
     code = "provider_unavailable"
 
 
+class DefaultBranch(RuleBroken):
+    code = "default_branch"
+
+
 class ProtectedBranch(RuleBroken):
     code = "protected_branch"
 

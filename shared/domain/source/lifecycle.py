@@ -11,10 +11,12 @@ from shared.domain.kernel.events import Event
 from shared.domain.kernel.ids import child_id
 from shared.domain.kernel.machine import Machine
 from shared.domain.source.errors import (
+    DefaultBranch,
     ManagedRepository,
     ProjectExists,
     ProtectedBranch,
     ProviderUnavailable,
+    RepositoryIsArchived,
     RepositoryNotReady,
     ReservedProject,
 )
@@ -41,6 +43,7 @@ REPOSITORY = Machine(
         "complete": ((R.PROVISIONING,), R.PROVISIONED),
         "fail": ((R.PROVISIONING,), R.FAILED),
         "archive": ((R.PROVISIONED,), R.ARCHIVED),
+        "unarchive": ((R.ARCHIVED,), R.PROVISIONED),
     },
 )
 BRANCH = Machine(
@@ -153,7 +156,38 @@ def fail_repository(repository: Repository, failure: str, at: datetime) -> Chang
     return Change(failed, "repository.failed", ())
 
 
+def archive_repository(repository: Repository, by: str, at: datetime) -> Change[Repository]:
+    """It stays to be read, with its open pull requests, and nobody changes anything in it."""
+    _require_unmanaged(repository, "it cannot be archived.")
+    payload = {"repositoryId": f"repo-{repository.id}", "archivedBy": by}
+    archived = replace(repository, status=REPOSITORY.next(repository.status, "archive"), updated_at=at)
+    fact = Event("RepositoryArchived", payload, project=repository.project, module=repository.module)
+    return Change(archived, "repository.archived", (fact,))
+
+
+def unarchive_repository(repository: Repository, by: str, at: datetime) -> Change[Repository]:
+    payload = {"repositoryId": f"repo-{repository.id}", "unarchivedBy": by}
+    back = replace(repository, status=REPOSITORY.next(repository.status, "unarchive"), updated_at=at)
+    fact = Event("RepositoryUnarchived", payload, project=repository.project, module=repository.module)
+    return Change(back, "repository.unarchived", (fact,))
+
+
+def require_readable(repository: Repository) -> None:
+    if repository.status is not R.ARCHIVED:
+        require_ready(repository)
+
+
+def require_unarchived(repository: Repository) -> None:
+    if repository.status is R.ARCHIVED:
+        raise RepositoryIsArchived(
+            f"The repository {repository.full_name} is archived and can only be read; unarchive it to change"
+            " anything in it.",
+            status=str(repository.status),
+        )
+
+
 def require_ready(repository: Repository) -> None:
+    require_unarchived(repository)
     if repository.status is not R.PROVISIONED:
         raise RepositoryNotReady(
             f"The repository {repository.full_name} is {repository.status}; wait until it is provisioned.",
@@ -162,12 +196,16 @@ def require_ready(repository: Repository) -> None:
 
 
 def require_writable(repository: Repository) -> None:
-    """Desired state gets into its repository by approved promotions only, or approvals would mean nothing."""
+    """Desired state gets into its repository by approved promotions, or approvals would mean nothing; by git
+    also from those who may bring back what once was approved."""
     require_ready(repository)
+    _require_unmanaged(repository, "promote a release to change what it says.")
+
+
+def _require_unmanaged(repository: Repository, hint: str) -> None:
     if repository.is_managed:
         raise ManagedRepository(
-            f"{repository.full_name} is kept by Slipway; promote a release to change what it says.",
-            repository=repository.full_name,
+            f"{repository.full_name} is kept by Slipway; {hint}", repository=repository.full_name
         )
 
 
@@ -229,9 +267,12 @@ def new_branch(
 def move_branch(
     repository: Repository, branch: Branch, head: str, commits: Sequence[Commit], at: datetime
 ) -> Change[Branch]:
-    """Record that a branch now ends in `head`; one CommitCreated for each commit that came with it."""
+    """Record that a branch now ends in `head`; one CommitCreated for each commit that came with it. Those of
+    the branch that says what environments should run are followed."""
     moved = replace(branch, status=BRANCH.next(branch.status, "move"), head=head, updated_at=at)
     events = tuple(_commit_created(repository, commit) for commit in commits)
+    if repository.is_managed and branch.name == repository.default_branch:
+        events += tuple(_desired_state_committed(repository, commit) for commit in commits)
     return Change(moved, "branch.moved", events)
 
 
@@ -248,6 +289,11 @@ def _commit_created(repository: Repository, commit: Commit) -> Event:
     return Event("CommitCreated", payload, project=repository.project, module=repository.module)
 
 
+def _desired_state_committed(repository: Repository, commit: Commit) -> Event:
+    payload = {"repositoryId": f"repo-{repository.id}", "sha": commit.sha}
+    return Event("DesiredStateCommitted", payload, project=repository.project)
+
+
 def protect_branch(branch: Branch, requirements: Requirements, at: datetime) -> Change[Branch] | None:
     """Show on the branch what the policies say of it now. None where it does."""
     if branch.is_protected is requirements.is_protected:
@@ -256,7 +302,22 @@ def protect_branch(branch: Branch, requirements: Requirements, at: datetime) -> 
     return Change(replace(branch, is_protected=requirements.is_protected, updated_at=at), action)
 
 
-def delete_branch(branch: Branch, at: datetime) -> Change[Branch]:
-    return Change(
-        replace(branch, status=BRANCH.next(branch.status, "delete"), updated_at=at), "branch.deleted"
-    )
+def require_deletable(repository: Repository, branch: Branch, requirements: Requirements) -> None:
+    """The default branch stays, and so does what a policy covers."""
+    BRANCH.next(branch.status, "delete")
+    if branch.name == repository.default_branch:
+        raise DefaultBranch(f"{branch.name} is the default branch; it goes with its repository only.")
+    if requirements.is_protected:
+        message = f"The branch {branch.name} is protected; delete the policies that cover it first."
+        raise ProtectedBranch(message, branch=branch.name, policies=list(requirements.policies))
+
+
+def delete_branch(repository: Repository, branch: Branch, at: datetime) -> Change[Branch]:
+    deleted = replace(branch, status=BRANCH.next(branch.status, "delete"), updated_at=at)
+    payload = {
+        "branchId": f"branch-{branch.id}",
+        "repositoryId": f"repo-{repository.id}",
+        "name": branch.name,
+        "head": branch.head,
+    }
+    return Change(deleted, "branch.deleted", (Event("BranchDeleted", payload, project=repository.project),))

@@ -4,11 +4,11 @@ Patterns are branch names in which `*` stands for anything within one segment an
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.domain.kernel.change import Change
 from shared.domain.kernel.errors import NotFound, StaleRevision
@@ -32,15 +32,10 @@ class MergeStrategy(StrEnum):
     MERGE = "merge"
 
 
-@dataclass(frozen=True, slots=True)
-class Requirements:
-    """What a pull request needs to be merged; of several policies for one branch, the strictest of each.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What a pull request needs to be merged."""
 
-    `policies` names those that apply: without one the branch is open to pushes, and its pull requests need
-    their build.
-    """
-
-    policies: tuple[str, ...] = ()
     required_checks: tuple[str, ...] = (BUILD,)
     minimum_reviewers: int = 0
     author_may_approve: bool = False
@@ -48,6 +43,17 @@ class Requirements:
     require_up_to_date: bool = False
     allowed_merge_strategies: tuple[MergeStrategy, ...] = (MergeStrategy.MERGE,)
     bypass_roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirements(_Asked):
+    """Of several policies for one branch, the strictest of each.
+
+    `policies` names those that apply: without one the branch is open to pushes, and its pull requests need
+    their build.
+    """
+
+    policies: tuple[str, ...] = ()
 
     @property
     def is_protected(self) -> bool:
@@ -55,22 +61,26 @@ class Requirements:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BranchPolicy:
+class BranchPolicyDraft(_Asked):
+    """What one policy asks for on the branches of its pattern."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchPolicy(BranchPolicyDraft):
     """One policy of a repository. `id` is its name, chosen by the caller."""
 
     id: str
-    pattern: str
-    required_checks: tuple[str, ...] = (BUILD,)
-    minimum_reviewers: int = 0
-    author_may_approve: bool = False
-    dismiss_stale_reviews: bool = True
-    require_up_to_date: bool = False
-    allowed_merge_strategies: tuple[MergeStrategy, ...] = (MergeStrategy.MERGE,)
-    bypass_roles: tuple[str, ...] = ()
     created_by: str
     created_at: datetime
     updated_at: datetime
     revision: int = 1
+
+    @classmethod
+    def of(cls, draft: BranchPolicyDraft, name: str, by: str, at: datetime) -> "BranchPolicy":
+        asked: dict[str, Any] = {each.name: getattr(draft, each.name) for each in fields(draft)}
+        return cls(**asked, id=name, created_by=by, created_at=at, updated_at=at)
 
     def covers(self, branch: str) -> bool:
         return _compiled(self.pattern).fullmatch(branch) is not None
@@ -94,13 +104,8 @@ def rules_id(repository_id: str) -> str:
 
 def default_policy(repository: "Repository") -> BranchPolicy:
     """The default branch is born protected: it changes by pull requests whose build has passed."""
-    return BranchPolicy(
-        id=DEFAULT_POLICY,
-        pattern=repository.default_branch,
-        created_by=repository.created_by,
-        created_at=repository.created_at,
-        updated_at=repository.created_at,
-    )
+    draft = BranchPolicyDraft(pattern=repository.default_branch)
+    return BranchPolicy.of(draft, DEFAULT_POLICY, repository.created_by, repository.created_at)
 
 
 def policies_of(repository: "Repository", rules: BranchRules | None) -> tuple[BranchPolicy, ...]:

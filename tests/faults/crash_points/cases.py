@@ -4,7 +4,6 @@ one."""
 import asyncio
 import copy
 import random
-import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from tests.faults.crash_points.installation import (
 )
 from tests.faults.crash_points.operations import VAULT_SECRET, Chore, Delivery, Operation, Outcome
 from tests.faults.crash_points.scenarios import Scenario
+from tests.faults.crash_points.snapshot import Snapshot
 from tests.faults.crash_points.stage import Stage
 from tests.support.api import Api, World, a_world
 from tests.support.app import START, SteppingClock
@@ -54,7 +54,7 @@ class Fault:
 class Base:
     """The world that all scenarios start from, as a folder to copy."""
 
-    folder: Path
+    snapshot: Snapshot
     world: World
     clock: SteppingClock
     git_clock: StridingClock
@@ -69,8 +69,9 @@ class Base:
         world = await a_world(Api(installation.app))
         # Its drain has relayed everything; ours takes up where it ended.
         await installation.drain()
+        await installation.project()
         await installation.close()
-        return cls(folder, world, clock, git_clock, ids, installation.checkpoint)
+        return cls(Snapshot.of(folder), world, clock, git_clock, ids, installation.checkpoint)
 
 
 @dataclass
@@ -79,6 +80,7 @@ class Prepared:
 
     scenario: Scenario
     folder: Path
+    snapshot: Snapshot
     operation: Operation
     at: datetime
     git_at: datetime
@@ -90,15 +92,15 @@ class Prepared:
 
     @classmethod
     async def build(cls, base: Base, scenario: Scenario, folder: Path) -> "Prepared":
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(base.folder, folder, symlinks=True)
+        base.snapshot.put(folder)
         clock, git_clock, ids = copy.deepcopy((base.clock, base.git_clock, base.ids))
         installation = Installation(folder, clock, git_clock, ids, base.checkpoint)
         operation = await scenario.prepare(Stage(installation, base.world))
         if not isinstance(operation, Chore):
             await installation.sweep()
         await installation.close()
-        made = cls(scenario, folder, operation, clock.now(), git_clock.at, ids, installation.checkpoint)
+        kept = Snapshot.of(folder)
+        made = cls(scenario, folder, kept, operation, clock.now(), git_clock.at, ids, installation.checkpoint)
         await made._undisturbed()
         return made
 
@@ -149,8 +151,7 @@ class Trial:
         self.prepared = prepared
         self.overtaking: list[Outcome] = []
         folder = prepared.folder.with_name(f"{prepared.folder.name}-trial")
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(prepared.folder, folder, symlinks=True)
+        prepared.snapshot.put(folder)
         self.installation = Installation(
             folder,
             FrozenClock(prepared.at),

@@ -2,12 +2,14 @@
 rules that hold after any of it."""
 
 import json
+import os
 import re
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +43,8 @@ _LOOKED_LATER = "inbox:source:"
 """The marker of whoever sent that message."""
 _ACTOR = re.compile(r'"actor":"[^"]*"')
 """What the caller died over is finished by a worker, in its own name."""
+_KNOWN = 20_000
+"""Texts whose reading is kept: almost all that one try leaves, the try before it has left too."""
 
 
 class Row(NamedTuple):
@@ -65,9 +69,7 @@ class Remains:
         found = _select(
             folder / "store.db", "SELECT tenant, root, id, kind, body FROM documents ORDER BY sequence"
         )
-        rows = tuple(
-            Row(tenant, root, name, kind, json.loads(body)) for tenant, root, name, kind, body in found
-        )
+        rows = tuple(Row(tenant, root, name, kind, _parsed(body)) for tenant, root, name, kind, body in found)
         select = "SELECT queue, state, subject FROM messages ORDER BY sequence"
         return cls(folder, rows, tuple(_select(folder / "bus.db", select)))
 
@@ -101,7 +103,7 @@ class Remains:
             if not repeatable or f'"{repeatable}"' not in line or line not in lines["events"][:at]
         ]
         lines["audit"] = list(self._audit())
-        lines["git"] = [f"{place} {branch} {shas}" for place, branch, shas in self.branches()]
+        lines["git"] = [f"{place} {branch} {shas}" for place, branch, shas in self.branches]
         lines["blobs"] = [str(path.relative_to(self.folder)) for path in _files(self.folder / "blobs")]
         lines["images"] = [f"{path} {path.read_bytes()!r}" for path in _files(self.folder / "registry")]
         lines["targets"] = [_text(json.loads(path.read_bytes())) for path in self._states()]
@@ -118,8 +120,12 @@ class Remains:
         yield from self._indexes()
         yield from self._leftovers()
 
-    def branches(self) -> Iterator[tuple[str, str, list[str]]]:
+    @cached_property
+    def branches(self) -> tuple[tuple[str, str, list[str]], ...]:
         """Every branch of every repository with its commits and their trees, newest first."""
+        return tuple(self._branches())
+
+    def _branches(self) -> Iterator[tuple[str, str, list[str]]]:
         for folder in sorted((self.folder / "git").glob("*/*/*.git")):
             with closing(Repo(str(folder))) as repository:
                 heads = repository.refs.as_dict(Ref(b"refs/heads"))
@@ -172,7 +178,7 @@ class Remains:
         commits = Counter(
             (self._place(known[body["repository"]]), body["sha"]) for body in self.bodies("commit")
         )
-        for place, branch, shas in self.branches():
+        for place, branch, shas in self.branches:
             if place.endswith("gitops/environments") and not settled:
                 continue  # nobody waits for the records of the platform's own commits: the sweep makes them
             if recorded.get((place, branch)) != shas[0].partition(":")[0]:
@@ -257,6 +263,11 @@ def _gaps(what: str, numbers: list[int], last: int) -> Iterator[str]:
         yield f"{what} numbers are {sorted(numbers)} and the last one given is {last}"
 
 
+@lru_cache(maxsize=_KNOWN)
+def _parsed(text: str) -> Json:
+    return json.loads(text)
+
+
 def _text(body: Json) -> str:
     return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
@@ -264,6 +275,11 @@ def _text(body: Json) -> str:
 def _renamed(line: str, named: Mapping[str, str]) -> str:
     for found, name in named.items():
         line = line.replace(found, name)
+    return _blurred(line)
+
+
+@lru_cache(maxsize=_KNOWN)
+def _blurred(line: str) -> str:
     return _ACTOR.sub('"actor":"*"', _RANDOM.sub(r"\1-*", line))
 
 
@@ -272,7 +288,10 @@ def _counted(lines: Iterator[str]) -> frozenset[str]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        paths = (Path(place, name) for name in sorted(names))
+        yield from (path for path in paths if path.is_file() and not path.is_symlink())
 
 
 def _select(database: Path, sql: str) -> list[Any]:

@@ -1,10 +1,12 @@
 """Scenarios of what flows between an installation and a vendor."""
 
 from shared.domain.kernel.actor import system_actor
-from shared.domain.source.model import Provider
-from shared.ports.ci_host import CommitStatus
+from shared.domain.source.host_records import HostWatch, watch_id
+from shared.domain.source.model import Provider, Repository
+from shared.ports.ci_host import CommitStatus, HookEvent
 from shared.ports.source_host import FileChange, Place, Signature
 from shared.services.host_hooks import secret_of
+from shared.services.unit import Unit
 from tests.faults.crash_points.faults import Mode
 from tests.faults.crash_points.operations import Delivery, Operation, Webhook
 from tests.faults.crash_points.scenarios import scenario
@@ -61,6 +63,22 @@ async def while_away(stage: Stage, delivery: Delivery, call: str) -> None:
 @scenario("POST /host-events/{tenantId}/{repositoryId}")
 async def _(stage: Stage) -> Operation:
     return await a_message(stage, "pull_request")
+
+
+@scenario("RepositoryArchived", "of one with a webhook")
+async def _(stage: Stage) -> Operation:
+    repository = await a_hosted_repository(stage)
+    key, url = repository.removeprefix("repo-"), "https://slipway.example/host-events"
+    app = stage.installation.app
+    await stage.installation.hosted.add_hook(PLACE, url, "signs", tuple(HookEvent))
+    await app.vault.set("acme", secret_of(key), "signs")
+
+    async def registered(unit: Unit) -> None:
+        unit.put(HostWatch(id=watch_id(key), tenant="acme", repository=key, hook_url=url))
+
+    await app.units.run(SOURCE, Repository.__record__.root_of(key), registered)
+    await stage.post(f"/repositories/{repository}/archive", None)
+    return await stage.delivery("RepositoryArchived")
 
 
 @scenario("MirrorPullRequest", "of one that was opened")

@@ -27,13 +27,15 @@ from shared.adapters.targets.folder import FolderTarget
 from shared.app import App, build_app
 from shared.domain.images.model import EMBEDDED
 from shared.domain.kernel.errors import Conflict, Transient
+from shared.domain.kernel.ids import Root
 from shared.domain.source.model import Provider
 from shared.names import INDEXES
 from shared.ports.bus import Received
 from shared.ports.clock import Clock
 from shared.ports.runner import OnOutput, ShouldStop, Step, StepOutcome
-from shared.ports.store import Document
+from shared.ports.store import Document, Write
 from shared.ports.vendor import Vendor
+from shared.services.views import HEAD, PLATFORM
 from shared.settings import Settings
 from tests.faults.crash_points.faults import Faults, faulty_ports
 from tests.support.api import KnownTokens
@@ -232,6 +234,14 @@ class Installation:
 
     async def sweep_vendors(self) -> None:
         await self.app.vendor_sweep.run()
+
+    async def project(self) -> None:
+        """Bring the views up to the checkpoint, and have that kept, which a process does only now and then:
+        no try shows them all of the past anew."""
+        await self.sweep_vendors()
+        progress = self._store.open(PLATFORM).partition(Root("view", "progress"))
+        await progress.commit([Write("upsert", HEAD, "view-progress", {"sequence": self.checkpoint})])
+        await self.drain()
 
     async def relay(self) -> None:
         """What the feed has since the checkpoint, in one go."""

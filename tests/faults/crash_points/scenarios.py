@@ -75,6 +75,11 @@ async def _(stage: Stage) -> Operation:
     return Request("POST", "/repositories", draft, "rival/user+ann/admin")
 
 
+@scenario("DELETE /repositories/{repositoryId}/branches/{branchId}")
+async def _(stage: Stage) -> Operation:
+    return Request("DELETE", stage.path("/repositories/{repositoryId}/branches/{branchId}"))
+
+
 @scenario("POST /repositories/{repositoryId}/branches")
 async def _(stage: Stage) -> Operation:
     return Request("POST", stage.path("/repositories/{repositoryId}/branches"), {"name": "feature/n"})
@@ -100,6 +105,26 @@ async def _(stage: Stage) -> Operation:
         "changes": [{"path": "bundled.py", "operation": "add"}],
     }
     return Request("POST", f"{place}/commits", draft)
+
+
+@scenario("POST /repositories/{repositoryId}/archive")
+async def _(stage: Stage) -> Operation:
+    return Request("POST", stage.path("/repositories/{repositoryId}/archive"))
+
+
+@scenario("POST /repositories/{repositoryId}/unarchive")
+async def _(stage: Stage) -> Operation:
+    await stage.post(stage.path("/repositories/{repositoryId}/archive"), None)
+    return Request("POST", stage.path("/repositories/{repositoryId}/unarchive"))
+
+
+@scenario("RepositoryUnarchived", "with a merge that was ordered before")
+async def _(stage: Stage) -> Operation:
+    await stage.post(f"{await stage.pull_request('feature/o')}/auto-complete", {})
+    await stage.post(stage.path("/repositories/{repositoryId}/archive"), None)
+    await stage.drain()
+    await stage.post(stage.path("/repositories/{repositoryId}/unarchive"), None)
+    return await stage.delivery("RepositoryUnarchived")
 
 
 @scenario("PUT /artifacts/{artifactId}")
@@ -140,6 +165,11 @@ def _pipeline(stage: Stage, module: str, module_type: str) -> dict[str, str]:
 @scenario("POST /pipelines/{pipelineId}/run")
 async def _(stage: Stage) -> Operation:
     return stage.a_run()
+
+
+@scenario("POST /pipeline-runs/{pipelineRunId}/retry")
+async def _(stage: Stage) -> Operation:
+    return Request("POST", stage.path("/pipeline-runs/{pipelineRunId}/retry"))
 
 
 @scenario("POST /pipeline-runs/{pipelineRunId}/cancel")

@@ -2,7 +2,13 @@
 
 from typing import Any
 
-from tests.faults.crash_points.operations import Operation, Request
+from functions.relay.looks import command
+from functions.relay.outbox import to_message
+from shared.domain.kernel.actor import system_actor
+from shared.names import GITOPS
+from shared.ports.source_host import FileChange, Place, Signature
+from shared.services.trace import new_trace
+from tests.faults.crash_points.operations import Delivery, Operation, Request
 from tests.faults.crash_points.scenarios import APPROVER, HOME, PLANNER, scenario
 from tests.faults.crash_points.stage import Stage
 from tests.support.api import Api
@@ -110,6 +116,35 @@ async def _(stage: Stage) -> Operation:
     settings = {"rollout": {"instances": 2}}
     await stage.post("/releases", {**plan, **settings, "strategy": "BlueGreen"}, PLANNER)
     return await stage.delivery("RetirementDue")
+
+
+@scenario("CheckDrift", "that finds something gone")
+async def _(stage: Stage) -> Operation:
+    await stage.drain()
+    app, actor = stage.installation.app, system_actor("acme", "gitops")
+    (folder,) = (stage.installation.folder / "environments" / "acme" / "dev").iterdir()
+    await app.target.remove("acme", "dev", folder.name)
+    ((environment, after),) = [turn async for turn in app.drifts.due(actor)]
+    body = command(actor, environment, after, stage.installation.clock.now(), new_trace())
+    await app.bus.send(GITOPS, [to_message(body)])
+    return Delivery({**body, "notBefore": None})
+
+
+@scenario("DesiredStateCommitted", "by a person who takes something away")
+async def _(stage: Stage) -> Operation:
+    await _swept(stage)
+    await stage.drain()
+    author = Signature("Ann", "ann@example.com", stage.installation.clock.now())
+    gone = FileChange(f"dev/{HOME['projectId']}/{HOME['moduleId']}/release.yaml", "delete")
+    place = Place("acme", "gitops", "environments")
+    await stage.installation.app.source_host.commit(place, "main", [gone], message="stop", author=author)
+    await _swept(stage)
+    return await stage.delivery("DesiredStateCommitted")
+
+
+async def _swept(stage: Stage) -> None:
+    for update in await stage.installation.app.source_host.pending(older_than=0):
+        await stage.installation.app.branches.record_update(update)
 
 
 @scenario("PromotionDue", "before its time")

@@ -55,6 +55,14 @@ async def _(stage: Stage) -> Operation:
     return Request("POST", f"{run}/cancel")
 
 
+@scenario("CancelHostRun", "of a run that a dead worker had begun")
+async def _(stage: Stage) -> Operation:
+    run = await ordered(stage)
+    await stage.die_in(await stage.delivery("RunPipeline"), "store.commit")
+    await stage.post(f"{run}/cancel")
+    return await stage.delivery("CancelHostRun")
+
+
 @scenario("CancelHostRun")
 async def _(stage: Stage) -> Operation:
     run = await ordered(stage)

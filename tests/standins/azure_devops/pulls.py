@@ -14,6 +14,8 @@ from tests.standins.azure_devops.repository import NOTHING, Repository
 TITLE_CHARACTERS, DESCRIPTION_CHARACTERS = 400, 4000
 LISTED_DESCRIPTION = 400
 """Characters of a description that a list shows."""
+MERGER = "octocat"
+"""The user who completes requests."""
 
 
 @dataclass
@@ -149,6 +151,7 @@ class Pulls:
             view["description"] = pull.description[: None if whole else LISTED_DESCRIPTION]
         if pull.closed:
             view["closedDate"] = pull.closed
+            view["closedBy"] = {"displayName": MERGER, "uniqueName": "octocat@example.com"}
         if pull.labels:
             view["labels"] = [{"id": name, "name": name, "active": True} for name in pull.labels]
         if pull.fork:

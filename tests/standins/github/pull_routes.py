@@ -9,7 +9,7 @@ from graphql import GraphQLError, build_schema, graphql_sync
 from tests.standins.github.access import Token
 from tests.standins.github.faults import Refused, invalid, not_found
 from tests.standins.github.pull_shapes import pull_node, pull_row, pull_whole
-from tests.standins.github.pulls import Pull, Pulls
+from tests.standins.github.pulls import MERGER, Pull, Pulls
 from tests.standins.github.repository import Hosted
 from tests.standins.github.requests import body_of
 from tests.standins.github.writing import parsed
@@ -22,8 +22,10 @@ scalar GitObjectID
 interface Node { id: ID! }
 type Commit implements Node { id: ID! oid: GitObjectID! }
 type PullRequest implements Node {
-  id: ID! number: Int! isDraft: Boolean! merged: Boolean! mergeCommit: Commit
+  id: ID! number: Int! isDraft: Boolean! merged: Boolean! mergeCommit: Commit mergedBy: Actor
 }
+interface Actor { login: String! }
+type User implements Actor { login: String! }
 type Query { nodes(ids: [ID!]!): [Node]! }
 input ConvertPullRequestToDraftInput { clientMutationId: String pullRequestId: ID! }
 input MarkPullRequestReadyForReviewInput { clientMutationId: String pullRequestId: ID! }
@@ -149,6 +151,7 @@ class PullRequests:
             "isDraft": pull.draft,
             "merged": merged,
             "mergeCommit": {"id": pull.merge_sha, "oid": pull.merge_sha} if merged else None,
+            "mergedBy": {"__typename": "User", "login": MERGER} if merged else None,
         }
 
 

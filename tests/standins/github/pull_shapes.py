@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.standins.github.pulls import Pull
+from tests.standins.github.pulls import MERGER, Pull
 from tests.standins.github.repository import Hosted
 from tests.standins.github.shapes import Shapes, node
 
@@ -74,7 +74,7 @@ def pull_whole(shapes: Shapes, hosted: Hosted, pull: Pull) -> dict[str, Any]:
         "merged": is_merged,
         "mergeable": None,
         "mergeable_state": "unknown",
-        "merged_by": shapes.owner("octocat") if is_merged else None,
+        "merged_by": shapes.owner(MERGER) if is_merged else None,
         "maintainer_can_modify": False,
         **dict.fromkeys(counts, 0),
     }

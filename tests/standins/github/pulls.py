@@ -12,6 +12,9 @@ from tests.standins.github.repository import Hosted
 TITLE_CHARACTERS = 256
 BODY_CHARACTERS = 65_536
 
+MERGER = "octocat"
+"""The user whose merges these are."""
+
 type How = Literal["merge", "squash", "rebase"]
 
 

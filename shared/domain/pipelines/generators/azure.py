@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 
 from shared.domain.pipelines.generators.inputs import Inputs, feed_path, filled, headed
-from shared.domain.pipelines.generators.scripts import CHECK_JSON, REQUIRE_DOCKERFILE, SCRIPTS
+from shared.domain.pipelines.generators.scripts import CHECK_JSON, PACK_SITE, REQUIRE_DOCKERFILE, SCRIPTS
 from shared.domain.pipelines.model import Toolchain
 
 _PIPELINE = """\
@@ -94,6 +94,7 @@ stages:
           - publish: packages
             displayName: Keep packages
             artifact: packages
+          <<keep_site>>
 """
 
 _CHECK_JSON_STEP = """\
@@ -101,6 +102,18 @@ _CHECK_JSON_STEP = """\
     set -euo pipefail
     <<script>>
   displayName: Check configuration
+"""
+
+_SITE_STEPS = """\
+- bash: |
+    set -euo pipefail
+    <<pack_site>>
+  displayName: Pack what runs
+  env:
+    MODULE: <<name>>
+- publish: slipway-archive
+  displayName: Keep what runs
+  artifact: site
 """
 
 _PARAMETERS = """\
@@ -259,7 +272,8 @@ _PUBLISHING: Mapping[Toolchain, str] = {
 
 
 def azure_pipeline(inputs: Inputs) -> bytes:
-    """The pipeline of a module: build and test always, image and packages from its branch."""
+    """The pipeline of a module: build and test always, image and packages from its branch. What runs also
+    leaves an archive that a target can run."""
     scripts, shape, toolchain = SCRIPTS[inputs.built_with], inputs.shape, inputs.built_with
     feed = inputs.feed or ""
     within = {
@@ -271,6 +285,7 @@ def azure_pipeline(inputs: Inputs) -> bytes:
     values = {
         **within,
         "name": inputs.name,
+        "pack_site": filled(PACK_SITE, {"site": scripts.site}),
         "branch": json.dumps(inputs.branch, ensure_ascii=False),
         "expression_branch": inputs.branch.replace("'", "''"),
         "parameters": _PARAMETERS if shape.has_image else "",
@@ -288,6 +303,7 @@ def azure_pipeline(inputs: Inputs) -> bytes:
         "needs": "[build, image]" if shape.has_image else "build",
         "publish": filled(_PUBLISHING[toolchain], within),
     }
+    values["keep_site"] = filled(_SITE_STEPS, values) if shape.has_image else ""
     text = _PIPELINE + (_IMAGE if shape.has_image else "") + (_PUBLISH if feed else "")
     return headed(
         filled(text, values),

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 
 from shared.domain.pipelines.generators.inputs import Inputs, feed_path, filled, headed
-from shared.domain.pipelines.generators.scripts import CHECK_JSON, REQUIRE_DOCKERFILE, SCRIPTS
+from shared.domain.pipelines.generators.scripts import CHECK_JSON, PACK_SITE, REQUIRE_DOCKERFILE, SCRIPTS
 from shared.domain.pipelines.model import Toolchain
 
 ACTIONS: Mapping[str, str] = {
@@ -95,12 +95,27 @@ jobs:
           name: packages
           path: packages
           if-no-files-found: ignore
+      <<keep_site>>
 """
 
 _CHECK_JSON_STEP = """\
 - name: Check configuration
   run: |
     <<script>>
+"""
+
+_SITE_STEPS = """\
+- name: Pack what runs
+  env:
+    MODULE: <<name>>
+  run: |
+    <<pack_site>>
+- name: Keep what runs
+  uses: <<upload>>
+  with:
+    name: site
+    path: slipway-archive
+    if-no-files-found: error
 """
 
 _IMAGE = """
@@ -198,7 +213,8 @@ TWINE_USERNAME=slipway TWINE_PASSWORD="$token" \\
 
 
 def github_workflow(inputs: Inputs) -> bytes:
-    """The workflow of a module: build and test always, image and packages from its branch."""
+    """The workflow of a module: build and test always, image and packages from its branch. What runs also
+    leaves an archive that a target can run."""
     scripts, shape = SCRIPTS[inputs.built_with], inputs.shape
     values = {
         **ACTIONS,
@@ -216,7 +232,9 @@ def github_workflow(inputs: Inputs) -> bytes:
         "coverage": scripts.coverage,
         "pack": scripts.pack,
         "require_dockerfile": REQUIRE_DOCKERFILE,
+        "pack_site": filled(PACK_SITE, {"site": scripts.site}),
     }
+    values["keep_site"] = filled(_SITE_STEPS, values) if shape.has_image else ""
     text = _WORKFLOW + (_IMAGE if shape.has_image else "")
     if inputs.feed is not None:
         text += _PUBLISH

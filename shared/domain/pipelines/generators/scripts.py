@@ -8,18 +8,38 @@ from shared.domain.pipelines.model import Toolchain
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scripts:
-    """`results` and `coverage` are globs of what `test` leaves; `pack` leaves its packages in `packages/`."""
+    """`results` and `coverage` are globs of what `test` leaves; `pack` leaves its packages in `packages/`,
+    and `site` what a target runs in `slipway-site/`."""
 
     version: str
     restore: str
     build: str
     test: str
     pack: str
+    site: str
     packages: str
     results: str
     results_format: str
     coverage: str
 
+
+TAR = "tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u+rw,go+r,go-w,a+X --format=gnu"
+"""Sorted names, one time, one owner and one set of permissions: the same tree packs to the same digest."""
+
+_TRACKED = """\
+git ls-files -z -- ':!tests' ':!.github' ':!.azuredevops' ':!.npmrc' |
+  xargs -0 cp --recursive --no-dereference --parents --target-directory=slipway-site
+"""
+
+# One file, as vendors keep no permissions of an artifact's files.
+PACK_SITE = f"""\
+mkdir -p slipway-site slipway-archive
+<<site>>
+if [ -f slipway.yml ]; then cp slipway.yml slipway-site; fi
+{TAR} \\
+  -C slipway-site -cf "slipway-archive/$MODULE.tar" .
+gzip -n -f "slipway-archive/$MODULE.tar"
+"""
 
 CHECK_JSON = """\
 find . -name '*.json' -not -path '*/node_modules/*' -not -path '*/obj/*' -not -path '*/bin/*' -print0 |
@@ -45,6 +65,7 @@ dotnet test --no-build --configuration Release --logger trx \\
   --results-directory reports --collect 'XPlat Code Coverage'
 """,
         pack="dotnet pack --no-build --configuration Release --output packages\n",
+        site='dotnet publish --no-build --configuration Release -p:PublishDir="$PWD/slipway-site/"\n',
         packages="packages/*.nupkg",
         results="reports/**/*.trx",
         results_format="VSTest",
@@ -56,6 +77,17 @@ dotnet test --no-build --configuration Release --logger trx \\
         build="npm run build --if-present\n",
         test="npm run test --if-present\n",
         pack="mkdir -p packages\nnpm pack --pack-destination packages\n",
+        site=f"""\
+for folder in dist build; do
+  if [ -d "$folder" ]; then
+    cp --recursive "$folder/." slipway-site
+    break
+  fi
+done
+if [ -z "$(ls -A slipway-site)" ]; then
+  {_TRACKED.replace("\n  ", "\n    ").rstrip()}
+fi
+""",
         packages="packages/*.tgz",
         results="reports/**/*.xml",
         results_format="JUnit",
@@ -74,6 +106,13 @@ fi
 python3 -m pytest --junitxml=reports/junit.xml --cov=. --cov-report=xml:reports/coverage.xml
 """,
         pack="python3 -m build --outdir packages\n",
+        site=f"""\
+{_TRACKED.rstrip()}
+if [ -f requirements.txt ]; then
+  python3 -m pip install --quiet --disable-pip-version-check --no-compile \\
+    --target slipway-site/.deps -r requirements.txt
+fi
+""",
         packages="packages/*",
         results="reports/junit.xml",
         results_format="JUnit",
