@@ -33,6 +33,9 @@ class GitOps:
     live_states: LiveStates
     rollouts: Rollouts
 
+    async def state(self, actor: Actor, sync_state: str) -> SyncState:
+        return await self.units.get(actor, SyncState, sync_state)
+
     async def states(self, actor: Actor, query: Query) -> Page[SyncState]:
         return await self.units.list(actor, SyncState, query)
 

@@ -64,6 +64,7 @@ ALLOWED: Mapping[str, Allowed] = {
     "devops_list_deployments": LIST,
     "devops_get_deployment": Allowed(reads=1),
     "devops_get_manifest": Allowed(reads=1),
+    "devops_get_sync_state": Allowed(reads=1),
     "devops_list_sync_states": LIST,
     "devops_list_audit_entries": Allowed(reads=1, queries=1),
     "devops_show_limits": Allowed(reads=0),

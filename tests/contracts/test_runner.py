@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -162,13 +161,12 @@ async def test_output_of_exactly_the_cap_is_whole(workspace: Workspace, seen: Re
 
 async def test_a_flood_leaves_the_event_loop_to_others(workspace: Workspace, seen: Recorder) -> None:
     flood = asyncio.create_task(seen.run(workspace, "yes", timeout=1.0))
-    worst = 0.0
+    turns = 0
     while not flood.done():
-        before = time.monotonic()
         await asyncio.sleep(0.005)
-        worst = max(worst, time.monotonic() - before)
+        turns += 1
     assert (await flood).status == "timed_out"
-    assert worst < 0.5
+    assert turns > 10
 
 
 async def test_time_runs_out_and_nothing_is_left(workspace: Workspace, seen: Recorder) -> None:

@@ -218,11 +218,16 @@ async def a_world(api: Api) -> World:
 
 
 async def _refs(api: Api, repository: str) -> dict[str, str]:
-    """A branch that nobody needs, and the commit that it begins at."""
+    """A branch that nobody needs, the commit that it begins at, and what is known of what runs."""
     place = f"/repositories/{repository}"
     branch = await api.expect(201, "POST", f"{place}/branches", {"name": "feature/spare"})
     commits = await api.expect(200, "GET", f"{place}/commits?sha={branch['head']}")
-    return {"branchId": branch["branchId"], "commitId": commits["items"][0]["commitId"]}
+    states = await api.expect(200, "GET", "/gitops/sync-states")
+    return {
+        "branchId": branch["branchId"],
+        "commitId": commits["items"][0]["commitId"],
+        "syncStateId": states["items"][0]["syncStateId"],
+    }
 
 
 async def _merged(api: Api, repository: str) -> Any:

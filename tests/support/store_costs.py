@@ -193,6 +193,7 @@ CALLS: tuple[Ask, ...] = (
     ("POST", "/iac/plans/{newInfrastructurePlanId}/cancel", {"reason": "no"}, 200),
     ("POST", "/iac/stacks/{stackId}/destroy", None, 201),
     ("POST", "/iac/plans/{newInfrastructurePlanId}/approve", APPROVAL, 200),
+    ("GET", "/gitops/sync-states/{syncStateId}", None, 200),
     ("GET", "/repositories/{repositoryId}/branches/{branchId}", None, 200),
     ("GET", "/repositories/{repositoryId}/commits/{commitId}", None, 200),
     ("DELETE", "/repositories/{repositoryId}/branches/{branchId}", None, 204),

@@ -7,6 +7,7 @@ from functions.api.devops.models_promotions import (
     Reconcile,
     ReconcileView,
     RenderManifest,
+    SyncStateId,
     SyncStateView,
 )
 from functions.api.devops.queries import SyncStatesQuery
@@ -52,6 +53,12 @@ async def get_manifest(call: Call, manifest_id: ManifestId) -> Manifest:
 async def reconcile_environment(call: Call, body: Reconcile) -> tuple[SyncState, ...]:
     """Bring an environment, or one module in it, to what git wants."""
     return await call.app.gitops.reconcile(call.actor, body.environment, body.module_id, call.once)
+
+
+@devops.get("/gitops/sync-states/{syncStateId}", scope="devops.gitops.read", returns=SyncStateView)
+async def get_sync_state(call: Call, sync_state_id: SyncStateId) -> SyncState:
+    """Retrieve how far a module in an environment is from what git wants."""
+    return await call.app.gitops.state(call.actor, sync_state_id)
 
 
 @devops.get("/gitops/sync-states", scope="devops.gitops.read", returns=SyncStateView)
