@@ -1,4 +1,4 @@
-"""Branches as callers meet them: looked at and deleted one by one."""
+"""Branches and commits as callers meet them: looked at, deleted, and refused for what they bring."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +10,7 @@ from shared.ports.source_host import Place
 from tests.support.api import Api, an_api
 
 PLACE = Place("acme", "proj-x", "api")
+TOKEN = "npm" + "_" + "a1B2" * 9
 
 
 @pytest.fixture
@@ -79,3 +80,24 @@ async def test_a_branch_is_found_in_its_own_repository_only(api: Api, home: str)
     key = commits["items"][0]["commitId"]
     await api.expect(200, "GET", f"/repositories/{other['repositoryId']}/commits/{key}")
     await api.expect(404, "GET", f"{home}/commits/{key}")
+
+
+def draft(line: str) -> dict[str, object]:
+    content = f"registry=https://registry.example.com/\n{line}\n"
+    change = {"path": ".npmrc", "operation": "add", "content": content}
+    return {"branch": "feature/y", "message": "feat: settings", "changes": [change]}
+
+
+async def test_a_secret_is_refused_with_its_place_and_nothing_is_written(api: Api, home: str) -> None:
+    await a_branch(api, home, "feature/y")
+    before = await api.expect(200, "GET", f"{home}/commits")
+    answer = await api.send("POST", f"{home}/commits", draft(f"//registry.example.com/:_authToken={TOKEN}"))
+    assert (answer.status, answer.body["code"]) == (422, "secrets_found")
+    assert answer.body["secrets"] == [{"path": ".npmrc", "line": 2, "kind": "npm token"}]
+    assert TOKEN not in answer.raw.decode()
+    assert await api.expect(200, "GET", f"{home}/commits") == before
+
+
+async def test_what_its_author_marks_as_none_is_taken(api: Api, home: str) -> None:
+    await a_branch(api, home, "feature/y")
+    await api.expect(201, "POST", f"{home}/commits", draft(f"# pragma: allowlist secret, of a test: {TOKEN}"))
