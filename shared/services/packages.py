@@ -257,13 +257,12 @@ class Packages:
     async def offered(self, actor: Actor, feed: str, package_type: PackageType) -> AsyncIterator[Package]:
         """Every package that the feed has ever served, by name; the first 10,000."""
         query = Query("package", {"feed": feed, "package_type": package_type, "served": True}, "name")
-        for _ in range(MAX_NAMES // _PAGE):
-            page = await self.units.list(actor, Package, replace(query, limit=_PAGE))
-            for package in page.items:
-                yield package
-            if page.next is None:
+        left = MAX_NAMES
+        async for package in self.units.every(actor, Package, replace(query, limit=_PAGE)):
+            yield package
+            left -= 1
+            if left == 0:
                 return
-            query = replace(query, after=page.next)
 
     async def content(self, actor: Actor, feed: str, key: str) -> tuple[PackagePublication, bytes]:
         """A version that this feed serves, with its content."""

@@ -7,7 +7,7 @@ went leaves its entry in them.
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.domain.approvals.model import Approval
@@ -29,7 +29,7 @@ from shared.domain.retention import model, periods
 from shared.domain.retention.lifecycle import removed, shelve
 from shared.domain.retention.periods import Periods
 from shared.domain.source.model import PullRequest, Review
-from shared.ports.store import Document, Query, Write
+from shared.ports.store import Query, Write
 from shared.services.blob_retention import BlobRetention
 from shared.services.tenants import Tenants
 from shared.services.unit import Unit, Units
@@ -129,19 +129,11 @@ class Retention:
     ) -> AsyncIterator[tuple[T, tuple[str | int, str]]]:
         """What was made so long ago that it may be due, with its place in that order."""
         record, cutoff = kind.kind.__record__, self.periods.cutoff(kind.period, now)
-        async for document in self._found(actor, Query(record.kind, {}, "created_at", after=after)):
+        async for document in self.units.documents(actor, Query(record.kind, {}, "created_at", after=after)):
             created = document.body["created_at"]
             if datetime.fromisoformat(created) > cutoff:
                 return
             yield self.units.codec.decode(kind.kind, document.body), (created, document.id)
-
-    async def _found(self, actor: Actor, query: Query) -> AsyncIterator[Document]:
-        """Everything that a query has, a page at a time: what was found may go meanwhile."""
-        tenant = self.units.store.open(actor.tenant)
-        while documents := await tenant.query(query):
-            for document in documents:
-                yield document
-            query = replace(query, after=(documents[-1].body[query.order], documents[-1].id))
 
     async def _cursor(self, actor: Actor, name: str) -> tuple[str | int, str] | None:
         found = await self.units.store.open(actor.tenant).partition(_CURSORS).read([name])
@@ -158,7 +150,7 @@ class Retention:
 
     async def _remove_request(self, actor: Actor, request: PullRequest) -> None:
         given = Query("pull-request-review", {"pull_request": request.id}, "created_at")
-        reviews = [document.body["id"] async for document in self._found(actor, given)]
+        reviews = [document.body["id"] async for document in self.units.documents(actor, given)]
         await self._pieces(actor, Review, reviews)
         await self._last(actor, request, "pr", request.project, None)
 
@@ -239,7 +231,7 @@ class Retention:
 
     async def _deployments(self, actor: Actor, release: Release) -> list[Deployment]:
         query = Query("deployment", {"release": release.id}, "created_at")
-        found = self._found(actor, query)
+        found = self.units.documents(actor, query)
         return [self.units.codec.decode(Deployment, document.body) async for document in found]
 
     async def _pieces[T: Entity](self, actor: Actor, kind: type[T], ids: Sequence[str]) -> None:

@@ -358,10 +358,15 @@ class Units:
     async def every[T: Entity](self, actor: Actor, kind: type[T], query: Query) -> AsyncIterator[T]:
         """All that a query has, `query.limit` at a time, for those who need no total: that may be dear, as it
         is brought up to date first."""
+        async for document in self.documents(actor, query):
+            yield self.codec.decode(kind, document.body)
+
+    async def documents(self, actor: Actor, query: Query) -> AsyncIterator[Document]:
+        """The same as they are stored. What was found may go meanwhile."""
         tenant = self.store.open(actor.tenant)
         while documents := await tenant.query(query):
             for document in documents:
-                yield self.codec.decode(kind, document.body)
+                yield document
             if len(documents) < query.limit:
                 return
             query = replace(query, after=(documents[-1].body[query.order], documents[-1].id))
